@@ -1,0 +1,42 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { PageQuery } from '../http/page.dto.js';
+import { Problems } from '../http/problem.dto.js';
+import { Caller, RequiresRole } from './access.decorators.js';
+import { ApiKeyIdParam, ApiKeyPageDto, CreateApiKeyBody, CreatedApiKeyDto } from './api-keys.dto.js';
+import { ApiKeysService } from './api-keys.service.js';
+import type { Principal } from './principal.js';
+
+@ApiTags('API keys')
+@Controller('v1/api-keys')
+export class ApiKeysController {
+  constructor(private readonly keys: ApiKeysService) {}
+
+  @Post()
+  @RequiresRole('admin')
+  @ApiOperation({ operationId: 'createApiKey', summary: 'Make an API key; its secret is shown this once' })
+  @ApiCreatedResponse({ type: CreatedApiKeyDto })
+  @Problems(400, 404)
+  create(@Caller() caller: Principal, @Body() body: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
+    return this.keys.create(caller, body);
+  }
+
+  @Get()
+  @RequiresRole('admin')
+  @ApiOperation({ operationId: 'listApiKeys', summary: 'API keys, newest first' })
+  @ApiOkResponse({ type: ApiKeyPageDto })
+  @Problems(400)
+  list(@Caller() caller: Principal, @Query() query: PageQuery): Promise<ApiKeyPageDto> {
+    return this.keys.list(caller, query);
+  }
+
+  @Delete(':keyId')
+  @HttpCode(204)
+  @RequiresRole('admin')
+  @ApiOperation({ operationId: 'revokeApiKey', summary: 'Revoke an API key; it opens nothing from now on' })
+  @ApiNoContentResponse()
+  @Problems(400, 404)
+  revoke(@Caller() caller: Principal, @Param() { keyId }: ApiKeyIdParam): Promise<void> {
+    return this.keys.revoke(caller, keyId);
+  }
+}

@@ -1,0 +1,83 @@
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsIn, IsISO8601, IsOptional, IsUUID } from 'class-validator';
+import { IsForeignId, IsText } from '../http/input.validators.js';
+import { PageDto } from '../http/page.dto.js';
+import type { ApiKeyEntity } from './api-key.entity.js';
+import { ROLES, type Role } from './role.js';
+
+export class CreateApiKeyBody {
+  @ApiProperty({ minLength: 1, maxLength: 200, example: 'nightly report' })
+  @IsText(200)
+  name!: string;
+
+  @ApiProperty({ enum: ROLES, example: 'viewer' })
+  @IsIn(ROLES, { message: `must be one of ${ROLES.join(', ')}` })
+  role!: Role;
+
+  @ApiPropertyOptional({
+    maxLength: 256,
+    description: 'The tenant that the key is bound to; the whole platform where left out',
+    example: 'acme',
+  })
+  @IsOptional()
+  @IsForeignId()
+  tenantId?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'From then on the key opens nothing',
+    example: '2099-01-01T00:00:00.000Z',
+  })
+  @IsOptional()
+  @IsISO8601({ strict: true, strictSeparator: true }, { message: 'must be a time such as 2099-01-01T00:00:00.000Z' })
+  expiresAt?: string;
+}
+
+export class ApiKeyIdParam {
+  @ApiProperty({ format: 'uuid' })
+  @IsUUID(undefined, { message: 'must be the id of an API key, a UUID' })
+  keyId!: string;
+}
+
+@ApiSchema({ name: 'ApiKey' })
+export class ApiKeyDto {
+  @ApiProperty({ format: 'uuid' }) id!: string;
+  @ApiProperty({ description: 'The part of the key that may be shown' }) publicId!: string;
+  @ApiProperty() name!: string;
+  @ApiProperty({ type: String, nullable: true }) tenantId!: string | null;
+  @ApiProperty({ enum: ROLES }) role!: Role;
+  @ApiProperty() createdBy!: string;
+  @ApiProperty({ format: 'date-time' }) createdAt!: string;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) expiresAt!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'To the minute' }) lastUsedAt!:
+    | string
+    | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) revokedAt!: string | null;
+
+  static from(key: ApiKeyEntity): ApiKeyDto {
+    return {
+      id: key.id,
+      publicId: key.publicId,
+      name: key.name,
+      tenantId: key.tenantId,
+      role: key.role,
+      createdBy: key.createdBy,
+      createdAt: key.createdAt.toISOString(),
+      expiresAt: key.expiresAt?.toISOString() ?? null,
+      lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
+      revokedAt: key.revokedAt?.toISOString() ?? null,
+    };
+  }
+}
+
+@ApiSchema({ name: 'CreatedApiKey' })
+export class CreatedApiKeyDto extends ApiKeyDto {
+  @ApiProperty({ description: 'The whole key. It is shown this once and kept nowhere' })
+  key!: string;
+}
+
+@ApiSchema({ name: 'ApiKeyPage' })
+export class ApiKeyPageDto extends PageDto {
+  @ApiProperty({ type: [ApiKeyDto] })
+  items!: ApiKeyDto[];
+}

@@ -1,0 +1,38 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { ScheduleModule } from '@nestjs/schedule';
+import type { DataSource } from 'typeorm';
+import { AccessModule } from './access/access.module.js';
+import { ConfigModule } from './config/config.module.js';
+import type { Configuration } from './config/configuration.js';
+import { DatabaseModule } from './database/database.module.js';
+import { DropInModule } from './drop-in/drop-in.module.js';
+import { HealthModule } from './health/health.module.js';
+import { InputPipe } from './http/input.pipe.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { LocksModule } from './locks/locks.module.js';
+import { SweepsModule } from './sweeps/sweeps.module.js';
+
+@Module({})
+export class AppModule {
+  /** The whole service, on a database that `openDatabase` has made ready; the application closes it in the end. */
+  static for(configuration: Configuration, dataSource: DataSource): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.for(configuration),
+        DatabaseModule.for(dataSource),
+        ScheduleModule.forRoot(),
+        LocksModule,
+        AccessModule,
+        SweepsModule,
+        DropInModule,
+        HealthModule,
+      ],
+      providers: [
+        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_PIPE, useClass: InputPipe },
+      ],
+    };
+  }
+}

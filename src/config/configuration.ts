@@ -1,0 +1,108 @@
+import { resolve } from 'node:path';
+import { plainToInstance } from 'class-transformer';
+import { type ValidationError, validateSync } from 'class-validator';
+import { ConfigurationInvalidError } from './configuration.errors.js';
+import { milliseconds, parseDuration } from './duration.js';
+import { Environment } from './environment.js';
+
+/** What Lapse runs with. Injected by its class; durations are in milliseconds. */
+export class Configuration {
+  /** True where no `DATABASE_URL` is given: Lapse brings its own PostgreSQL. */
+  readonly embedded: boolean;
+  /** Empty in embedded mode until `withDatabase` names the server that was started. */
+  readonly databaseUrl: string;
+  readonly lockDatabaseUrl: string;
+  /** Absolute path. */
+  readonly dataDirectory: string;
+  readonly schema: string;
+  readonly watchedSchema: string;
+  readonly createWatchedTables: boolean;
+  readonly approvalTimeout: number;
+  /** Cron expression of five or six fields in UTC; undefined where the schedule is off. */
+  readonly sweepCron: string | undefined;
+  readonly sweepBatchSize: number;
+  readonly sweepTimeBudget: number;
+  readonly adminKey: string | undefined;
+  readonly cronSecret: string | undefined;
+  readonly docs: boolean;
+  /** Whether the demo host plays the other service; never outside embedded mode. */
+  readonly demo: boolean;
+  readonly host: string;
+  /** 0 means any free port. */
+  readonly port: number;
+
+  constructor(environment: Environment) {
+    this.embedded = environment.DATABASE_URL === undefined;
+    this.databaseUrl = environment.DATABASE_URL ?? '';
+    this.lockDatabaseUrl = environment.LAPSE_LOCK_DATABASE_URL ?? this.databaseUrl;
+    this.dataDirectory = resolve(environment.LAPSE_DATA_DIR ?? '.lapse');
+    this.schema = environment.LAPSE_SCHEMA ?? 'lapse';
+    this.watchedSchema = environment.LAPSE_WATCHED_SCHEMA ?? 'public';
+    this.createWatchedTables = isOn(environment.LAPSE_CREATE_WATCHED_TABLES) ?? this.embedded;
+    this.demo = isOn(environment.LAPSE_DEMO) ?? this.embedded;
+    this.approvalTimeout = parseDuration(environment.LAPSE_APPROVAL_TIMEOUT ?? (this.demo ? '1m' : '30m')) as number;
+    const sweepCron = environment.LAPSE_SWEEP_CRON ?? (this.demo ? '*/5 * * * * *' : '* * * * *');
+    this.sweepCron = sweepCron === 'off' ? undefined : sweepCron;
+    this.sweepBatchSize = Number(environment.LAPSE_SWEEP_BATCH_SIZE ?? 1000);
+    this.sweepTimeBudget = parseDuration(environment.LAPSE_SWEEP_TIME_BUDGET ?? '50s') ?? milliseconds('50s');
+    this.adminKey = environment.LAPSE_ADMIN_KEY;
+    this.cronSecret = environment.CRON_SECRET;
+    this.docs = isOn(environment.LAPSE_DOCS) ?? true;
+    this.host = environment.HOST ?? (this.embedded ? '127.0.0.1' : '0.0.0.0');
+    this.port = Number(environment.PORT ?? 3000);
+  }
+
+  /** The same configuration, on the embedded server at `url`, with the admin key that its data directory keeps. */
+  withEmbedded(server: { url: string; adminKey: string }): Configuration {
+    return Object.assign(Object.create(Configuration.prototype), this, {
+      databaseUrl: server.url,
+      lockDatabaseUrl: server.url,
+      adminKey: this.adminKey ?? server.adminKey,
+    });
+  }
+}
+
+/** Variables that Lapse reads although other programs use the same names. */
+const SHARED_NAMES = ['DATABASE_URL', 'CRON_SECRET', 'HOST', 'PORT'];
+
+/**
+ * Reads and checks the environment. A variable that is set to nothing counts as not set.
+ *
+ * @throws ConfigurationInvalidError with every fault at once.
+ */
+export function readConfiguration(variables: NodeJS.ProcessEnv = process.env): Configuration {
+  const ours = Object.entries(variables).filter(
+    ([name, value]) =>
+      (name.startsWith('LAPSE_') || SHARED_NAMES.includes(name)) && value !== undefined && value !== '',
+  );
+  const environment = plainToInstance(Environment, Object.fromEntries(ours));
+  const errors = validateSync(environment, { whitelist: true, forbidNonWhitelisted: true });
+  const faults = [...errors.flatMap(describeFault), ...contradictions(environment)];
+  if (faults.length > 0) {
+    throw new ConfigurationInvalidError(faults);
+  }
+  return new Configuration(environment);
+}
+
+function describeFault(error: ValidationError): string[] {
+  return Object.entries(error.constraints ?? {}).map(([constraint, message]) =>
+    constraint === 'whitelistValidation'
+      ? `${error.property} is not a variable of Lapse; the README lists those that are`
+      : message,
+  );
+}
+
+function contradictions(environment: Environment): string[] {
+  const faults: string[] = [];
+  if (environment.LAPSE_LOCK_DATABASE_URL !== undefined && environment.DATABASE_URL === undefined) {
+    faults.push('LAPSE_LOCK_DATABASE_URL needs DATABASE_URL: the embedded PostgreSQL takes its own locks');
+  }
+  if (environment.LAPSE_DEMO === 'true' && environment.DATABASE_URL !== undefined) {
+    faults.push('LAPSE_DEMO=true would write made-up executions into DATABASE_URL; leave one of the two out');
+  }
+  return faults;
+}
+
+function isOn(value: string | undefined): boolean | undefined {
+  return value === undefined ? undefined : value === 'true';
+}

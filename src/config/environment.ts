@@ -1,0 +1,31 @@
+import { IsNotEmpty, IsOptional } from 'class-validator';
+import {
+  IsDurationText,
+  IsHostText,
+  IsKeyOfLength,
+  IsPostgresUrl,
+  IsSchedule,
+  IsSqlName,
+  IsSwitch,
+  IsWholeNumberText,
+} from './environment.validators.js';
+
+/** Every variable that Lapse reads, as text, with the check that it must pass. Defaults are in configuration.ts. */
+export class Environment {
+  @IsOptional() @IsPostgresUrl() DATABASE_URL?: string;
+  @IsOptional() @IsPostgresUrl() LAPSE_LOCK_DATABASE_URL?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_DATA_DIR?: string;
+  @IsOptional() @IsSqlName() LAPSE_SCHEMA?: string;
+  @IsOptional() @IsSqlName() LAPSE_WATCHED_SCHEMA?: string;
+  @IsOptional() @IsSwitch() LAPSE_CREATE_WATCHED_TABLES?: string;
+  @IsOptional() @IsDurationText('1s', '3650d') LAPSE_APPROVAL_TIMEOUT?: string;
+  @IsOptional() @IsSchedule() LAPSE_SWEEP_CRON?: string;
+  @IsOptional() @IsWholeNumberText(1, 10_000) LAPSE_SWEEP_BATCH_SIZE?: string;
+  @IsOptional() @IsDurationText('1s', '1d') LAPSE_SWEEP_TIME_BUDGET?: string;
+  @IsOptional() @IsKeyOfLength(32) LAPSE_ADMIN_KEY?: string;
+  @IsOptional() @IsKeyOfLength(1) CRON_SECRET?: string;
+  @IsOptional() @IsSwitch() LAPSE_DOCS?: string;
+  @IsOptional() @IsSwitch() LAPSE_DEMO?: string;
+  @IsOptional() @IsHostText() HOST?: string;
+  @IsOptional() @IsWholeNumberText(0, 65_535) PORT?: string;
+}

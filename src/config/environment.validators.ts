@@ -1,0 +1,77 @@
+import { ValidateBy, type ValidationArguments } from 'class-validator';
+import { CronTime } from 'cron';
+import { type Duration, milliseconds, parseDuration } from './duration.js';
+
+/** A check of one environment variable; `allowed` completes the sentence "must be …". */
+function variable(name: string, allowed: string, accepts: (value: string) => boolean, secret = false) {
+  return ValidateBy({
+    name,
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && accepts(value),
+      defaultMessage: (found?: ValidationArguments) =>
+        `${found?.property} must be ${allowed}${secret ? '' : `, not "${String(found?.value)}"`}`,
+    },
+  });
+}
+
+/** The value may hold a password, so the message doesn't repeat it. */
+export const IsPostgresUrl = () =>
+  variable('isPostgresUrl', 'a URL such as postgres://user:password@host:5432/database', isPostgresUrl, true);
+
+export const IsSqlName = () =>
+  variable('isSqlName', 'a name of letters, digits and underscores, at most 63, that starts with no digit', (value) =>
+    /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(value),
+  );
+
+export const IsSwitch = () => variable('isSwitch', 'true or false', (value) => value === 'true' || value === 'false');
+
+export const IsWholeNumberText = (least: number, most: number) =>
+  variable('isWholeNumberText', `a whole number from ${least} to ${most}`, (value) => {
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+    return number >= least && number <= most;
+  });
+
+/** Whole seconds, because that is what the database keeps of a timeout. */
+export const IsDurationText = (least: Duration, most: Duration) =>
+  variable(
+    'isDurationText',
+    `a duration of whole seconds from ${least} to ${most}, such as 90s, 30m or 2h`,
+    (value) => {
+      const ms = parseDuration(value) ?? Number.NaN;
+      return ms % 1000 === 0 && ms >= milliseconds(least) && ms <= milliseconds(most);
+    },
+  );
+
+export const IsSchedule = () =>
+  variable('isSchedule', '"off" or a cron expression of five or six fields such as "* * * * *"', isSchedule);
+
+export const IsKeyOfLength = (least: number) =>
+  variable(
+    'isKeyOfLength',
+    `at least ${least} printable characters without spaces`,
+    (value) => new RegExp(`^[\\x21-\\x7e]{${least},}$`).test(value),
+    true,
+  );
+
+export const IsHostText = () =>
+  variable('isHostText', 'a host name or an address to listen on', (value) => /^[A-Za-z0-9.:_-]{1,255}$/.test(value));
+
+function isPostgresUrl(value: string): boolean {
+  return URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol);
+}
+
+function isSchedule(value: string): boolean {
+  if (value === 'off') {
+    return true;
+  }
+  const fields = value.trim().split(/\s+/).length;
+  if (fields !== 5 && fields !== 6) {
+    return false;
+  }
+  try {
+    new CronTime(value, 'UTC').sendAt();
+    return true;
+  } catch {
+    return false;
+  }
+}

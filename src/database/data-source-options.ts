@@ -1,0 +1,31 @@
+import type { DataSourceOptions } from 'typeorm';
+import { ApiKeyEntity } from '../access/api-key.entity.js';
+import type { Configuration } from '../config/configuration.js';
+import { FailureEntity } from '../sweeps/failure.entity.js';
+import { SweepEntity } from '../sweeps/sweep.entity.js';
+import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
+
+/** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
+const SILENT_SERVER_MS = 45_000;
+
+/** The one place where the connection, the entities and the migrations are named. */
+export function dataSourceOptions(configuration: Configuration) {
+  return {
+    type: 'postgres',
+    url: configuration.databaseUrl,
+    schema: configuration.schema,
+    applicationName: 'lapse',
+    entities: [ApiKeyEntity, FailureEntity, SweepEntity],
+    migrations: [CreateLapseTables1763800000000],
+    migrationsTableName: 'migrations',
+    // Lapse needs no extension, and its role may not be allowed to create one.
+    installExtensions: false,
+    poolSize: 10,
+    extra: {
+      connectionTimeoutMillis: 10_000,
+      query_timeout: SILENT_SERVER_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    },
+  } satisfies DataSourceOptions;
+}

@@ -1,0 +1,40 @@
+/** Another process has been migrating the same schema for longer than a migration may take. */
+export class MigrationsBusyError extends Error {
+  constructor(
+    readonly schema: string,
+    readonly waitedMs: number,
+  ) {
+    super(
+      `Another process has held the migration lock of schema "${schema}" for ${Math.round(waitedMs / 1000)} s; ` +
+        'wait for it, or end its session, and start again',
+    );
+    this.name = 'MigrationsBusyError';
+  }
+}
+
+/** The role may not create what Lapse needs. */
+export class SchemaPermissionError extends Error {
+  constructor(
+    readonly schema: string,
+    override readonly cause: unknown,
+  ) {
+    super(
+      `The database role may not create Lapse's tables in schema "${schema}" (${messageOf(cause)}); ` +
+        `let an owner run: CREATE SCHEMA "${schema}" AUTHORIZATION <the role in DATABASE_URL>`,
+      { cause },
+    );
+    this.name = 'SchemaPermissionError';
+  }
+}
+
+/** The server answered, and its answer won't change by waiting: a wrong password, an unknown database. */
+export class DatabaseRefusedError extends Error {
+  constructor(override readonly cause: unknown) {
+    super(`PostgreSQL refused the connection: ${messageOf(cause)}; check DATABASE_URL`, { cause });
+    this.name = 'DatabaseRefusedError';
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chmod,
+  chown,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { PostgresStartFailedError } from './embedded-postgres.errors.js';
+import type { ServerAccount } from './embedded-postgres-account.js';
+
+/** The superuser of the cluster. */
+export const ROLE = 'lapse';
+
+/**
+ * What lies where in a data directory:
+ *
+ *     postgres            the cluster
+ *     postgres-password   of its superuser; only our own user may read it
+ *     postgres.log        what the server said since its last start
+ *     postgres.new-*      a cluster in the making, or the remains of a crash while one was made
+ */
+export class DataDirectory {
+  readonly pgData: string;
+  readonly log: string;
+  private readonly passwordFile: string;
+
+  private constructor(
+    /** Absolute and free of symbolic links: it names the directory to other processes. */
+    readonly path: string,
+    private readonly account: ServerAccount,
+  ) {
+    this.pgData = pgDataIn(path);
+    this.log = join(path, 'postgres.log');
+    this.passwordFile = join(path, 'postgres-password');
+  }
+
+  /** Creates the directory where it is missing, closed to everybody but us and the account. */
+  static async open(path: string, account: ServerAccount): Promise<DataDirectory> {
+    await mkdir(dirname(resolve(path)), { recursive: true });
+    if (await createFolder(path)) await admitGroup(path, account.gid);
+    return new DataDirectory(await realpath(path), account);
+  }
+
+  /**
+   * The superuser's password: generated for a new cluster, else the one stored.
+   *
+   * @throws PostgresStartFailedError where a cluster exists whose password is gone
+   */
+  async password(): Promise<string> {
+    const initialised = await this.isInitialised();
+    if (!initialised) await this.storeNewPassword();
+    try {
+      return (await readFile(this.passwordFile, 'utf8')).trim();
+    } catch (cause) {
+      if (!hasCode(cause, 'ENOENT')) throw cause;
+      throw new PostgresStartFailedError(
+        this.path,
+        `${this.passwordFile} is missing: restore it, or remove ${this.pgData} to begin with an empty database.`,
+        { cause },
+      );
+    }
+  }
+
+  /** Has `create` fill a temporary folder and renames that into place, so that a crash never leaves half a cluster. */
+  async initialise(create: (cluster: { pgData: string; passwordFile: string }) => Promise<void>): Promise<void> {
+    if (await this.isInitialised()) return this.adopt();
+    const password = await this.password();
+    const staging = await mkdtemp(`${this.pgData}.new-`);
+    const pgData = join(staging, 'cluster');
+    const passwordFile = join(staging, 'password');
+    try {
+      await mkdir(pgData, { mode: 0o700 });
+      await writeFile(passwordFile, password, { mode: 0o600 });
+      await this.account.takeOver(staging);
+      await create({ pgData, passwordFile });
+      await rename(pgData, this.pgData);
+    } catch (error) {
+      // Another start on this directory was quicker, and may have removed our temporary folder as a remainder.
+      if (!(await this.isInitialised())) throw error;
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+    }
+  }
+
+  /** For the owner of the directory only: whoever still works on such a folder has lost the race for it. */
+  async removeRemainders(): Promise<void> {
+    const prefix = `${basename(this.pgData)}.new-`;
+    for (const name of await readdir(this.path)) {
+      if (name.startsWith(prefix)) await rm(join(this.path, name), { recursive: true, force: true });
+    }
+  }
+
+  private async isInitialised(): Promise<boolean> {
+    return (await stat(join(this.pgData, 'PG_VERSION')).catch(() => undefined)) !== undefined;
+  }
+
+  /** A copy that root made of a data directory belongs to root, which PostgreSQL doesn't accept. */
+  private async adopt(): Promise<void> {
+    if ((await stat(this.pgData)).uid === 0) await this.account.takeOver(this.pgData);
+  }
+
+  /** By a hard link, which appears complete or not at all and never replaces the password of a simultaneous start. */
+  private async storeNewPassword(): Promise<void> {
+    const staging = await mkdtemp(`${this.pgData}.new-`);
+    try {
+      const draft = join(staging, 'password');
+      await writeFile(draft, randomBytes(24).toString('base64url'), { mode: 0o600 });
+      await link(draft, this.passwordFile);
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error;
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+    }
+  }
+}
+
+export function pgDataIn(dataDirectory: string): string {
+  return join(resolve(dataDirectory), 'postgres');
+}
+
+/** False where it exists already. */
+async function createFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** Lets PostgreSQL pass a folder of root's on the way to its cluster, and nobody else. */
+async function admitGroup(folder: string, gid: number | undefined): Promise<void> {
+  if (gid === undefined) return;
+  await chown(folder, 0, gid);
+  await chmod(folder, 0o710);
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException).code === code;
+}

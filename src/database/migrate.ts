@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type DataSource, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { advisoryLockKey } from '../locks/advisory-lock-key.js';
+import { MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
+import { sqlStateOf } from './sql-state.js';
+
+const POLL_MS = 200;
+const PATIENCE_MS = 5 * 60_000;
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/**
+ * Runs the migrations that are still due, all in one transaction, one replica at a time.
+ *
+ * The lock belongs to the same transaction as the migrations: a crash frees it together with whatever was half done.
+ */
+export async function migrate(dataSource: DataSource, schema: string): Promise<void> {
+  const started = Date.now();
+  while (!(await tryToMigrate(dataSource, schema))) {
+    // Polled, because a session that waits inside pg_advisory_xact_lock() holds back vacuum meanwhile.
+    if (Date.now() - started > PATIENCE_MS) {
+      throw new MigrationsBusyError(schema, Date.now() - started);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function tryToMigrate(dataSource: DataSource, schema: string): Promise<boolean> {
+  const queryRunner = dataSource.createQueryRunner();
+  try {
+    await queryRunner.startTransaction('READ COMMITTED');
+    const locked = await tryLock(queryRunner, schema);
+    if (locked) {
+      await createSchemaWhereMissing(queryRunner, schema);
+      await new MigrationExecutor(dataSource, queryRunner).executePendingMigrations();
+    }
+    await queryRunner.commitTransaction();
+    return locked;
+  } catch (error) {
+    await queryRunner.rollbackTransaction().catch(() => undefined);
+    throw sqlStateOf(error) === INSUFFICIENT_PRIVILEGE ? new SchemaPermissionError(schema, error) : error;
+  } finally {
+    await queryRunner.release();
+  }
+}
+
+async function tryLock(queryRunner: QueryRunner, schema: string): Promise<boolean> {
+  const [{ database }] = await queryRunner.query('SELECT current_database() AS database');
+  const key = advisoryLockKey({ database, schema, name: 'migrate' });
+  const [{ locked }] = await queryRunner.query('SELECT pg_try_advisory_xact_lock($1::bigint) AS locked', [key]);
+  return locked;
+}
+
+/** Asks first: CREATE SCHEMA IF NOT EXISTS wants the right to create even where nothing is to be created. */
+async function createSchemaWhereMissing(queryRunner: QueryRunner, schema: string): Promise<void> {
+  const existing = await queryRunner.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
+  if (existing.length === 0) {
+    await queryRunner.query(`CREATE SCHEMA "${schema}"`);
+  }
+}

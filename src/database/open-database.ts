@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { Configuration } from '../config/configuration.js';
+import { createWatchedTables } from './create-watched-tables.js';
+import { dataSourceOptions } from './data-source-options.js';
+import { DatabaseRefusedError } from './database.errors.js';
+import { migrate } from './migrate.js';
+import { sqlStateOf } from './sql-state.js';
+
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 15_000;
+
+/** SQLSTATE classes that waiting cures: connection trouble, too many clients, a server that starts or stops. */
+const PASSING_CLASSES = ['08', '53', '57'];
+
+/**
+ * Connects, waiting for as long as the server is away, and brings Lapse's own tables up to date.
+ *
+ * @throws DatabaseRefusedError where waiting can't help (wrong password, unknown database).
+ * @throws SchemaPermissionError, MigrationsBusyError as `migrate` does.
+ */
+export async function openDatabase(configuration: Configuration): Promise<DataSource> {
+  const dataSource = await connectPatiently(configuration);
+  try {
+    await migrate(dataSource, configuration.schema);
+    if (configuration.createWatchedTables) {
+      await createWatchedTables(dataSource, configuration.watchedSchema);
+    }
+    return dataSource;
+  } catch (error) {
+    await dataSource.destroy();
+    throw error;
+  }
+}
+
+async function connectPatiently(configuration: Configuration): Promise<DataSource> {
+  const logger = new Logger('Database');
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await new DataSource(dataSourceOptions(configuration)).initialize();
+    } catch (error) {
+      const state = sqlStateOf(error);
+      if (state !== undefined && !PASSING_CLASSES.includes(state.slice(0, 2))) {
+        throw new DatabaseRefusedError(error);
+      }
+      logger.warn(`Waiting for PostgreSQL: ${describe(error)}; next try in ${pause} ms`);
+      await delay(pause);
+    }
+  }
+}
+
+/** Node reports a refused connection to several addresses as an AggregateError without a message. */
+function describe(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(describe).join(', ');
+  }
+  return error instanceof Error ? error.message : String(error);
+}

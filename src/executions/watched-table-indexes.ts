@@ -1,0 +1,85 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { WatchedTable } from './watched-table.js';
+
+const SERVING = [
+  {
+    purpose: 'sweeps of the whole platform',
+    suffix: 'suspended',
+    columns: ['updated_at', 'tenant_id', 'project_id', 'id'],
+  },
+  {
+    purpose: 'sweeps of one tenant',
+    suffix: 'suspended_by_tenant',
+    columns: ['tenant_id', 'updated_at', 'project_id', 'id'],
+  },
+] as const;
+
+interface FoundIndex {
+  table: string;
+  columns: string[] | null;
+  predicate: string | null;
+}
+
+/** Tells which indexes sweeping wants, since only the owner of the watched table may create them. */
+@Injectable()
+export class WatchedTableIndexes implements OnApplicationBootstrap {
+  private readonly logger = new Logger('WatchedTable');
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly watched: WatchedTable,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    for (const { purpose, commands } of await this.missing()) {
+      this.logger.warn(
+        `An index for ${purpose} is missing: each reads the whole table. To create it: ${commands.join('; ')};`,
+      );
+    }
+  }
+
+  /** What is missing, with the exact commands. A partitioned table takes them partition by partition. */
+  async missing(): Promise<{ purpose: string; commands: string[] }[]> {
+    const indexes = await this.indexesOfEachPartition();
+    const tables = [...new Set(indexes.map(({ table }) => table))];
+    return SERVING.map(({ purpose, suffix, columns }) => ({
+      purpose,
+      commands: tables
+        .filter((table) => !indexes.some((index) => index.table === table && serves(index, columns)))
+        .map((table) => createIndex(table, suffix, columns)),
+    })).filter(({ commands }) => commands.length > 0);
+  }
+
+  /** One row per valid index of each table that holds rows; a table without any comes with null columns. */
+  private indexesOfEachPartition(): Promise<FoundIndex[]> {
+    return this.dataSource.query(
+      `SELECT leaf.relid::text AS table, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+              (SELECT array_agg(a.attname::text ORDER BY k.place)
+                 FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                WHERE k.place <= i.indnkeyatts) AS columns
+         FROM pg_partition_tree($1::regclass) leaf
+         LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid
+        WHERE leaf.isleaf`,
+      [this.watched.name],
+    );
+  }
+}
+
+/** Partial on suspended rows, or whole and led by the status: PostgreSQL can walk either in the order of a sweep. */
+function serves(index: FoundIndex, columns: readonly string[]): boolean {
+  const found = index.columns ?? [];
+  const isPartial = /^\(?\(?\(?status\)?(::text)? = 'suspended'/.test(index.predicate ?? '');
+  const wanted = isPartial ? columns : ['status', ...columns];
+  return (isPartial || index.predicate === null) && wanted.every((column, at) => found[at] === column);
+}
+
+function createIndex(table: string, suffix: string, columns: readonly string[]): string {
+  const bare = table
+    .replace(/^.*\./, '')
+    .replaceAll('"', '')
+    .slice(0, 63 - suffix.length - 1);
+  return `CREATE INDEX CONCURRENTLY "${bare}_${suffix}" ON ${table} (${columns.join(', ')}) WHERE status = 'suspended'`;
+}

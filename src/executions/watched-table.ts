@@ -1,0 +1,87 @@
+import type { DataSource } from 'typeorm';
+import { WatchedTableMissingError, WatchedTableUnsuitableError } from './watched-table.errors.js';
+
+const NEEDED_COLUMNS = [
+  'tenant_id',
+  'project_id',
+  'id',
+  'agent_id',
+  'conversation_id',
+  'status',
+  'metadata',
+  'updated_at',
+] as const;
+
+/** How the watched table is called, and how its kind of timestamp is compared with a moment. */
+export class WatchedTable {
+  /** Quoted and qualified, ready for SQL. */
+  readonly name: string;
+
+  constructor(
+    readonly schema: string,
+    private readonly updatedAtHasZone: boolean,
+    readonly partitioned: boolean,
+  ) {
+    this.name = `"${schema}".workflow_executions`;
+  }
+
+  /** SQL: the column `updated_at` of `alias` as a timestamptz. A row without a zone means UTC, whatever the session's is. */
+  updatedAt(alias: string): string {
+    return this.updatedAtHasZone ? `${alias}.updated_at` : `(${alias}.updated_at AT TIME ZONE 'UTC')`;
+  }
+
+  /** SQL: a timestamptz expression in the column's own type, so that an index on the column serves the comparison. */
+  asUpdatedAt(moment: string): string {
+    return this.updatedAtHasZone ? `(${moment})` : `((${moment}) AT TIME ZONE 'UTC')`;
+  }
+
+  /** SQL: a text parameter that `updated_at::text` returned, in the column's own type. Microseconds survive. */
+  fromText(parameter: string): string {
+    return this.updatedAtHasZone ? `${parameter}::timestamptz` : `${parameter}::timestamp`;
+  }
+
+  /** SQL: whether the execution is overdue at `cutoff`. The instant of the deadline itself counts. */
+  isOverdue(alias: string, cutoff: string, timeoutSeconds: string): string {
+    const suspendedSinceAtMost = `${cutoff}::timestamptz - make_interval(secs => ${timeoutSeconds}::int)`;
+    return `${alias}.status = 'suspended' AND ${alias}.updated_at <= ${this.asUpdatedAt(suspendedSinceAtMost)}`;
+  }
+}
+
+/**
+ * Looks at the watched table as it really is.
+ *
+ * @throws WatchedTableMissingError, WatchedTableUnsuitableError
+ */
+export async function inspectWatchedTable(dataSource: DataSource, schema: string): Promise<WatchedTable> {
+  const columns: { name: string; type: string; kind: string }[] = await dataSource.query(
+    `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, c.relkind AS kind
+       FROM pg_class c
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE n.nspname = $1 AND c.relname = 'workflow_executions' AND c.relkind IN ('r', 'p')`,
+    [schema],
+  );
+  if (columns.length === 0) {
+    throw new WatchedTableMissingError(schema);
+  }
+  const types = new Map(columns.map(({ name, type }) => [name, type]));
+  const faults = [...missingColumns(types), ...wrongTypes(types)];
+  if (faults.length > 0) {
+    throw new WatchedTableUnsuitableError(schema, faults);
+  }
+  return new WatchedTable(schema, types.get('updated_at') === 'timestamp with time zone', columns[0]?.kind === 'p');
+}
+
+function missingColumns(types: ReadonlyMap<string, string>): string[] {
+  const missing = NEEDED_COLUMNS.filter((name) => !types.has(name));
+  return missing.length > 0 ? [`columns are missing: ${missing.join(', ')}`] : [];
+}
+
+function wrongTypes(types: ReadonlyMap<string, string>): string[] {
+  const updatedAt = types.get('updated_at') ?? 'timestamp without time zone';
+  const metadata = types.get('metadata') ?? 'jsonb';
+  return [
+    ...(updatedAt.startsWith('timestamp') ? [] : [`updated_at is ${updatedAt}, and must be timestamp or timestamptz`]),
+    ...(metadata === 'jsonb' ? [] : [`metadata is ${metadata}, and must be jsonb`]),
+  ];
+}

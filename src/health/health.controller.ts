@@ -1,0 +1,33 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { OpenToAll } from '../access/access.decorators.js';
+import { ProblemDto } from '../http/problem.dto.js';
+import { HealthService } from './health.service.js';
+
+class HealthDto {
+  @ApiProperty({ enum: ['ok'] }) status!: 'ok';
+}
+
+@ApiTags('Health')
+@Controller('health')
+export class HealthController {
+  constructor(private readonly health: HealthService) {}
+
+  @Get('live')
+  @OpenToAll()
+  @ApiOperation({ operationId: 'live', summary: 'The process runs' })
+  @ApiOkResponse({ type: HealthDto })
+  live(): HealthDto {
+    return { status: 'ok' };
+  }
+
+  @Get('ready')
+  @OpenToAll()
+  @ApiOperation({ operationId: 'ready', summary: 'The process can work: its database answers' })
+  @ApiOkResponse({ type: HealthDto })
+  @ApiResponse({ status: 503, type: ProblemDto })
+  async ready(): Promise<HealthDto> {
+    await this.health.assertReady();
+    return { status: 'ok' };
+  }
+}

@@ -1,0 +1,34 @@
+import { applyDecorators } from '@nestjs/common';
+import { Transform } from 'class-transformer';
+import { ValidateBy } from 'class-validator';
+
+/** Text that PostgreSQL can store: of 1 to `longest` characters, without NUL. */
+export const IsText = (longest: number) =>
+  ValidateBy({
+    name: 'isText',
+    validator: {
+      validate: (value: unknown) =>
+        typeof value === 'string' && value.length >= 1 && value.length <= longest && !value.includes('\0'),
+      defaultMessage: () => `must be text of 1 to ${longest} characters without NUL`,
+    },
+  });
+
+/** An id that another service gave: any text of 1 to 256 characters, slashes and dots included. */
+export const IsForeignId = () => IsText(256);
+
+/** A whole number in a JSON body: never text that looks like one. */
+export const IsWholeNumber = (least: number, most: number) =>
+  ValidateBy({
+    name: 'isWholeNumber',
+    validator: {
+      validate: (value: unknown) => Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most,
+      defaultMessage: () => `must be a whole number from ${least} to ${most}`,
+    },
+  });
+
+/** A whole number in a query string. */
+export const IsWholeNumberInQuery = (least: number, most: number) =>
+  applyDecorators(
+    Transform(({ value }) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value)),
+    IsWholeNumber(least, most),
+  );

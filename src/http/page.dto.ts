@@ -1,0 +1,34 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsOptional } from 'class-validator';
+import { IsText, IsWholeNumberInQuery } from './input.validators.js';
+
+/** What every list takes. */
+export class PageQuery {
+  @ApiPropertyOptional({ minimum: 1, maximum: 500, default: 50, description: 'How many items at most' })
+  @IsOptional()
+  @IsWholeNumberInQuery(1, 500)
+  limit = 50;
+
+  @ApiPropertyOptional({ description: 'The `nextCursor` of the page before' })
+  @IsOptional()
+  @IsText(2000)
+  cursor?: string;
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  items: T[];
+  /** Null on the last page. */
+  nextCursor: string | null;
+}
+
+/** The OpenAPI schema of a page cannot be generic: each list names its own items and extends this. */
+export class PageDto {
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Ask for the next page with it; null on the last page',
+    example: null,
+  })
+  nextCursor!: string | null;
+}

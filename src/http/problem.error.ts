@@ -1,0 +1,45 @@
+/** One fault of the input: where it is, as a path such as `body.limit`, and what is wrong with it. */
+export interface InputFault {
+  path: string;
+  message: string;
+}
+
+/**
+ * An error that a caller is told about. Features extend it with an error of their own for each thing that can go
+ * wrong; every other error is answered with 500 and without its message.
+ */
+export class ProblemError extends Error {
+  readonly status: number;
+  /** A stable word for programs to branch on, in snake_case. */
+  readonly code: string;
+  readonly errors: readonly InputFault[] | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(problem: {
+    status: number;
+    code: string;
+    detail: string;
+    errors?: readonly InputFault[];
+    headers?: Record<string, string>;
+    cause?: unknown;
+  }) {
+    super(problem.detail, { cause: problem.cause });
+    this.name = new.target.name;
+    this.status = problem.status;
+    this.code = problem.code;
+    this.errors = problem.errors;
+    this.headers = problem.headers ?? {};
+  }
+}
+
+/** What a caller sent can't be used; names every fault. */
+export class InvalidInputError extends ProblemError {
+  constructor(errors: readonly InputFault[]) {
+    super({
+      status: 400,
+      code: 'invalid_input',
+      detail: errors.map(({ path, message }) => `${path}: ${message}`).join('; '),
+      errors,
+    });
+  }
+}

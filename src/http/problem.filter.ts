@@ -1,0 +1,141 @@
+import { STATUS_CODES } from 'node:http';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { sqlStateOf } from '../database/sql-state.js';
+import { type InputFault, InvalidInputError, ProblemError } from './problem.error.js';
+import { requestIdOf } from './request-id.js';
+
+/** RFC 9457, with the members that Lapse adds. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  code: string;
+  requestId: string;
+  errors?: readonly InputFault[];
+}
+
+/** A route that answers errors in a shape of its own puts its writer here, before anything can fail. */
+export interface ProblemLocals {
+  writeProblem?: (problem: Problem, response: Response) => void;
+}
+
+/** Turns every error into `application/problem+json`, and keeps what the caller must not see in the log. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Http');
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<Request>();
+    const response = host.switchToHttp().getResponse<Response<unknown, ProblemLocals>>();
+    const known = asProblemError(error);
+    const requestId = requestIdOf(response);
+    if (known.status >= 500) {
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.logger.error(`${request.method} ${request.path} failed (request ${requestId}): ${String(error)}`, stack);
+    }
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    response.status(known.status).set(known.headers);
+    const writeProblem = response.locals.writeProblem ?? writeProblemJson;
+    writeProblem(asProblem(known, request, requestId), response);
+  }
+}
+
+function asProblem(error: ProblemError, request: Request, requestId: string): Problem {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[error.status] ?? 'Error',
+    status: error.status,
+    detail: error.message,
+    instance: request.originalUrl.split('?')[0] as string,
+    code: error.code,
+    requestId,
+    ...(error.errors ? { errors: error.errors } : {}),
+  };
+}
+
+function writeProblemJson(problem: Problem, response: Response): void {
+  response.type('application/problem+json').send(JSON.stringify(problem));
+}
+
+function asProblemError(error: unknown): ProblemError {
+  if (error instanceof ProblemError) {
+    return error;
+  }
+  return bodyProblem(error) ?? httpProblem(error) ?? databaseProblem(error) ?? unexpectedProblem(error);
+}
+
+/** What Express's body parser and router throw before a route is reached, told by their own type words. */
+function bodyProblem(error: unknown): ProblemError | undefined {
+  const cause = error instanceof HttpException ? (error.cause ?? error) : error;
+  const { type, limit } = cause as { type?: unknown; limit?: number };
+  switch (type) {
+    case 'entity.too.large':
+      return new InvalidInputError([{ path: 'body', message: `is larger than the ${limit} bytes allowed` }]);
+    case 'entity.parse.failed':
+      return new InvalidInputError([
+        { path: 'body', message: 'is not a JSON object; check quotes, commas and braces' },
+      ]);
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return new InvalidInputError([{ path: 'body', message: 'must be UTF-8 JSON, plain or compressed with gzip' }]);
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return new InvalidInputError([{ path: 'body', message: 'ended before its announced length' }]);
+    default:
+      return cause instanceof URIError
+        ? new InvalidInputError([{ path: 'path', message: 'has a percent sign that is no valid encoding' }])
+        : undefined;
+  }
+}
+
+function httpProblem(error: unknown): ProblemError | undefined {
+  if (!(error instanceof HttpException)) {
+    return undefined;
+  }
+  const status = error.getStatus();
+  return status === 404
+    ? new ProblemError({
+        status,
+        code: 'not_found',
+        detail: 'There is nothing at this path; GET /docs lists the routes',
+      })
+    : new ProblemError({ status, code: 'http_error', detail: error.message, cause: error });
+}
+
+/** Away for the moment rather than wrong: connection trouble, too many clients, a server that starts or stops. */
+function databaseProblem(error: unknown): ProblemError | undefined {
+  const state = sqlStateOf(error);
+  const away = state ? ['08', '53', '57'].includes(state.slice(0, 2)) : isConnectionError(error);
+  return away
+    ? new ProblemError({
+        status: 503,
+        code: 'database_unavailable',
+        detail: 'The database does not answer at the moment; try again',
+        headers: { 'Retry-After': '5' },
+        cause: error,
+      })
+    : undefined;
+}
+
+function isConnectionError(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) {
+    return false;
+  }
+  const { code, syscall, cause, driverError } = error as Record<string, unknown>;
+  return (typeof code === 'string' && typeof syscall === 'string') || isConnectionError(driverError ?? cause);
+}
+
+function unexpectedProblem(cause: unknown): ProblemError {
+  return new ProblemError({
+    status: 500,
+    code: 'internal_error',
+    detail: 'Something went wrong inside Lapse; the log has it under this request id',
+    cause,
+  });
+}

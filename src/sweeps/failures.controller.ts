@@ -1,0 +1,25 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { CallerScope, RequiresRole } from '../access/access.decorators.js';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { Problems } from '../http/problem.dto.js';
+import { FailurePageDto, ListFailuresQuery } from './failures.dto.js';
+import { FailuresService } from './failures.service.js';
+
+@ApiTags('Sweeps')
+@Controller('v1/failures')
+export class FailuresController {
+  constructor(private readonly failures: FailuresService) {}
+
+  @Get()
+  @RequiresRole('viewer')
+  @ApiOperation({
+    operationId: 'listFailures',
+    summary: 'Executions that could not be timed out, with the last reason and the next try; longest failing first',
+  })
+  @ApiOkResponse({ type: FailurePageDto })
+  @Problems(400, 404)
+  list(@CallerScope() scope: TenantScope, @Query() query: ListFailuresQuery): Promise<FailurePageDto> {
+    return this.failures.list(scope, query);
+  }
+}

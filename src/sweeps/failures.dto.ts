@@ -1,0 +1,50 @@
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsOptional } from 'class-validator';
+import { IsForeignId } from '../http/input.validators.js';
+import { PageDto, PageQuery } from '../http/page.dto.js';
+import type { FailureEntity } from './failure.entity.js';
+
+export class ListFailuresQuery extends PageQuery {
+  @ApiPropertyOptional({ maxLength: 256, description: 'Failures of this tenant alone' })
+  @IsOptional()
+  @IsForeignId()
+  tenantId?: string;
+}
+
+@ApiSchema({ name: 'Failure' })
+export class FailureDto {
+  @ApiProperty() tenantId!: string;
+  @ApiProperty() projectId!: string;
+  @ApiProperty() executionId!: string;
+  @ApiProperty({ example: 3 }) attempts!: number;
+  @ApiProperty({ format: 'date-time' }) firstFailedAt!: string;
+  @ApiProperty({ format: 'date-time' }) lastFailedAt!: string;
+  @ApiProperty({
+    format: 'date-time',
+    description: 'No sweep touches it before; the pause doubles from 1 minute to 1 hour',
+  })
+  nextTryAt!: string;
+  @ApiProperty({ description: "The database's own words", example: 'P0001: executions of this agent are frozen' })
+  lastReason!: string;
+  @ApiProperty({ format: 'uuid' }) lastSweepId!: string;
+
+  static from(failure: FailureEntity): FailureDto {
+    return {
+      tenantId: failure.tenantId,
+      projectId: failure.projectId,
+      executionId: failure.executionId,
+      attempts: failure.attempts,
+      firstFailedAt: failure.firstFailedAt.toISOString(),
+      lastFailedAt: failure.lastFailedAt.toISOString(),
+      nextTryAt: failure.nextTryAt.toISOString(),
+      lastReason: failure.lastReason,
+      lastSweepId: failure.lastSweepId,
+    };
+  }
+}
+
+@ApiSchema({ name: 'FailurePage' })
+export class FailurePageDto extends PageDto {
+  @ApiProperty({ type: [FailureDto] })
+  items!: FailureDto[];
+}

@@ -1,0 +1,91 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { schemaOf } from '../database/schema-of.js';
+import { WatchedTable } from '../executions/watched-table.js';
+import type { FailureEntity } from './failure.entity.js';
+import type { DuePosition } from './overdue-executions.repository.js';
+
+/** Each list page of failures begins after one of these: the first time it failed and its key, as database text. */
+export type FailurePosition = readonly [
+  firstFailedAt: string,
+  tenantId: string,
+  projectId: string,
+  executionId: string,
+];
+
+@Injectable()
+export class FailuresRepository {
+  private readonly schema: string;
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly watched: WatchedTable,
+  ) {
+    this.schema = schemaOf(dataSource);
+  }
+
+  /** Records one more failed attempt, and counts it in its sweep. The pause doubles from a minute up to an hour. */
+  async record(
+    _scope: TenantScope,
+    failed: { execution: DuePosition; sweepId: string; reason: string },
+    transaction: QueryRunner,
+  ): Promise<{ cancelRequested: boolean }> {
+    const { execution, sweepId, reason } = failed;
+    const [row] = await transaction
+      .query(
+        `WITH recorded AS (
+         INSERT INTO ${this.schema}.failures AS f
+           (tenant_id, project_id, execution_id, last_reason, last_sweep_id, next_try_at)
+         VALUES ($1, $2, $3, $4, $5, statement_timestamp() + interval '1 minute')
+         ON CONFLICT (tenant_id, project_id, execution_id) DO UPDATE
+           SET attempts = f.attempts + 1,
+               last_failed_at = statement_timestamp(),
+               last_reason = excluded.last_reason,
+               last_sweep_id = excluded.last_sweep_id,
+               next_try_at = statement_timestamp() + least(interval '1 minute' * 2 ^ least(f.attempts, 10), interval '1 hour')
+       )
+       UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = $5
+       RETURNING cancel_requested_at IS NOT NULL AS "cancelRequested"`,
+        [execution.tenantId, execution.projectId, execution.id, reason, sweepId],
+      )
+      .then(([rows]: [{ cancelRequested: boolean }[]]) => rows);
+    return row ?? { cancelRequested: false };
+  }
+
+  /** Longest failing first. */
+  async list(
+    scope: TenantScope,
+    limit: number,
+    after: FailurePosition | undefined,
+  ): Promise<(FailureEntity & { position: FailurePosition })[]> {
+    return this.dataSource.query(
+      `SELECT tenant_id AS "tenantId", project_id AS "projectId", execution_id AS "executionId", attempts,
+              first_failed_at AS "firstFailedAt", last_failed_at AS "lastFailedAt", next_try_at AS "nextTryAt",
+              last_reason AS "lastReason", last_sweep_id AS "lastSweepId",
+              json_build_array(to_char(first_failed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                               tenant_id, project_id, execution_id) AS position
+         FROM ${this.schema}.failures
+        WHERE ($1::text IS NULL OR tenant_id = $1)
+          AND ($2::timestamptz IS NULL OR (first_failed_at, tenant_id, project_id, execution_id) > ($2, $3, $4, $5))
+        ORDER BY first_failed_at, tenant_id, project_id, execution_id
+        LIMIT $6`,
+      [scope.tenantId, ...(after ?? [null, null, null, null]), limit],
+    );
+  }
+
+  /** Forgets the failures of executions that need no timing out any more. Bounded, so that a tick stays short. */
+  async deleteSettledAcrossTenants(): Promise<void> {
+    await this.dataSource.query(
+      `DELETE FROM ${this.schema}.failures f
+        USING (SELECT tenant_id, project_id, execution_id FROM ${this.schema}.failures
+                WHERE next_try_at <= statement_timestamp() LIMIT 1000) due
+        WHERE (f.tenant_id, f.project_id, f.execution_id) = (due.tenant_id, due.project_id, due.execution_id)
+          AND NOT EXISTS (
+            SELECT FROM ${this.watched.name} e
+             WHERE e.tenant_id = f.tenant_id AND e.project_id = f.project_id AND e.id = f.execution_id
+               AND e.status = 'suspended')`,
+    );
+  }
+}

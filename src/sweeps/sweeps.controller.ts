@@ -1,0 +1,72 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
+import type { Principal } from '../access/principal.js';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { Problems } from '../http/problem.dto.js';
+import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepIdParam, SweepPageDto, WaitQuery } from './sweeps.dto.js';
+import { SweepsService } from './sweeps.service.js';
+
+@ApiTags('Sweeps')
+@Controller('v1/sweeps')
+export class SweepsController {
+  constructor(private readonly sweeps: SweepsService) {}
+
+  @Post()
+  @HttpCode(200)
+  @RequiresRole('operator')
+  @ApiOperation({ operationId: 'requestSweep', summary: 'Time out what is overdue now' })
+  @ApiBody({ type: RequestSweepBody, required: false })
+  @ApiOkResponse({ type: SweepDto, description: 'The sweep has ended' })
+  @ApiAcceptedResponse({
+    type: SweepDto,
+    description: 'The sweep goes on; ask for it at `Location`',
+    headers: { Location: { schema: { type: 'string' } }, 'Retry-After': { schema: { type: 'string' } } },
+  })
+  @Problems(400, 404, 409)
+  async request(
+    @Caller() caller: Principal,
+    @Body() body: RequestSweepBody,
+    @Query() { wait }: WaitQuery,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<SweepDto> {
+    const sweep = await this.sweeps.request(caller, body, wait);
+    response.location(`/v1/sweeps/${sweep.id}`);
+    if (sweep.status === 'running') {
+      response.status(202).set('Retry-After', '1');
+    }
+    return sweep;
+  }
+
+  @Get()
+  @RequiresRole('viewer')
+  @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
+  @ApiOkResponse({ type: SweepPageDto })
+  @Problems(400, 404)
+  list(@CallerScope() scope: TenantScope, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
+    return this.sweeps.list(scope, query);
+  }
+
+  @Get(':sweepId')
+  @RequiresRole('viewer')
+  @ApiOperation({ operationId: 'getSweep', summary: 'One sweep, with its counts as they stand' })
+  @ApiOkResponse({ type: SweepDto })
+  @Problems(400, 404)
+  get(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
+    return this.sweeps.get(scope, sweepId);
+  }
+
+  @Post(':sweepId/cancel')
+  @HttpCode(202)
+  @RequiresRole('operator')
+  @ApiOperation({
+    operationId: 'cancelSweep',
+    summary: 'Stop a running sweep after its batch, on whichever replica it runs',
+  })
+  @ApiAcceptedResponse({ type: SweepDto, description: 'It will stop; ask for it until it is `cancelled`' })
+  @Problems(400, 404, 409)
+  cancel(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
+    return this.sweeps.cancel(scope, sweepId);
+  }
+}

@@ -1,0 +1,31 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { ExecutionsModule } from '../executions/executions.module.js';
+import { FailuresController } from './failures.controller.js';
+import { FailuresRepository } from './failures.repository.js';
+import { FailuresService } from './failures.service.js';
+import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
+import { SweepEntity } from './sweep.entity.js';
+import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { SweepRunner } from './sweep-runner.service.js';
+import { SweepsController } from './sweeps.controller.js';
+import { SweepsRepository } from './sweeps.repository.js';
+import { SweepsScheduler } from './sweeps.scheduler.js';
+import { SweepsService } from './sweeps.service.js';
+
+@Module({
+  imports: [ExecutionsModule, TypeOrmModule.forFeature([SweepEntity])],
+  controllers: [SweepsController, FailuresController],
+  providers: [
+    FailuresRepository,
+    FailuresService,
+    OverdueExecutionsRepository,
+    SweepHousekeeping,
+    SweepRunner,
+    SweepsRepository,
+    SweepsScheduler,
+    SweepsService,
+  ],
+  exports: [SweepsService],
+})
+export class SweepsModule {}

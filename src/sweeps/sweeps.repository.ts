@@ -1,0 +1,135 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
+import { type DataSource, type FindOptionsWhere, IsNull, LessThan, Repository } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { schemaOf } from '../database/schema-of.js';
+import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
+import { type SweepPlan, sweepLockName } from './sweep-plan.js';
+
+export interface SweepFilter {
+  trigger?: Trigger | undefined;
+  status?: SweepStatus | undefined;
+}
+
+@Injectable()
+export class SweepsRepository {
+  private readonly table: string;
+
+  constructor(
+    @InjectRepository(SweepEntity) private readonly sweeps: Repository<SweepEntity>,
+    @InjectDataSource() private readonly dataSource: DataSource,
+  ) {
+    this.table = `${schemaOf(dataSource)}.sweeps`;
+  }
+
+  /**
+   * Puts a sweep on record as running; the caller holds its lock. So whichever sweep of the same lock is still on
+   * record as running was left behind by a process that died, and is marked in the same statement.
+   *
+   * The cutoff comes back as ISO text to the microsecond, from the database's clock.
+   */
+  async start(scope: TenantScope, plan: SweepPlan): Promise<{ id: string; cutoff: string }> {
+    const [started] = await this.dataSource.query(
+      `WITH abandoned AS (
+         UPDATE ${this.table} SET status = 'interrupted', finished_at = statement_timestamp(), error = $9
+          WHERE status = 'running' AND lock_name = $10
+       )
+       INSERT INTO ${this.table}
+         (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11, $10)
+       RETURNING id, to_char(cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cutoff`,
+      [
+        plan.trigger,
+        scope.tenantId,
+        plan.projectId,
+        plan.agentId,
+        plan.dryRun,
+        plan.timeoutSeconds,
+        plan.limit,
+        plan.reason,
+        ABANDONED,
+        sweepLockName(scope),
+        plan.requestedBy,
+      ],
+    );
+    return started;
+  }
+
+  /** Ends a running sweep; one that somebody has already marked interrupted stays so. */
+  async finish(_scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE ${this.table}
+          SET status = CASE WHEN $2 = 'succeeded' AND failed > 0 THEN 'partial' ELSE $2 END,
+              error = $3, finished_at = statement_timestamp()
+        WHERE id = $1 AND status = 'running'`,
+      [id, status, error],
+    );
+  }
+
+  async find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
+    return this.sweeps.findOneBy({ id, ...ofTenant(scope) });
+  }
+
+  /** Newest first. */
+  async list(
+    scope: TenantScope,
+    filter: SweepFilter,
+    limit: number,
+    before: string | undefined,
+  ): Promise<SweepEntity[]> {
+    return this.sweeps.find({
+      where: {
+        ...ofTenant(scope),
+        ...(filter.trigger ? { trigger: filter.trigger } : {}),
+        ...(filter.status ? { status: filter.status } : {}),
+        ...(before ? { id: LessThan(before) } : {}),
+      },
+      order: { id: 'DESC' },
+      take: limit,
+    });
+  }
+
+  /** True where the sweep was running. It stops after its batch, on whichever replica it runs. */
+  async requestCancel(scope: TenantScope, id: string): Promise<boolean> {
+    const { affected } = await this.sweeps.update(
+      { id, status: 'running', ...ofTenant(scope), cancelRequestedAt: IsNull() },
+      { cancelRequestedAt: () => 'statement_timestamp()' },
+    );
+    return affected === 1 || this.sweeps.existsBy({ id, status: 'running', ...ofTenant(scope) });
+  }
+
+  async isCancelRequested(_scope: TenantScope, id: string): Promise<boolean> {
+    return !(await this.sweeps.existsBy({ id, cancelRequestedAt: IsNull() }));
+  }
+
+  async countDryRun(_scope: TenantScope, id: string, timedOut: number): Promise<void> {
+    await this.sweeps.update({ id }, { timedOut });
+  }
+
+  async listRunningAcrossTenants(): Promise<SweepEntity[]> {
+    return this.sweeps.findBy({ status: 'running' });
+  }
+
+  async markInterrupted(_scope: TenantScope, id: string): Promise<void> {
+    await this.sweeps.update(
+      { id, status: 'running' },
+      { status: 'interrupted', finishedAt: () => 'statement_timestamp()', error: ABANDONED },
+    );
+  }
+
+  /** Empty scheduled sweeps are kept for a day, all others for 90. */
+  async deleteOldAcrossTenants(): Promise<void> {
+    await this.dataSource.query(
+      `DELETE FROM ${this.table}
+        WHERE finished_at < statement_timestamp() - interval '90 days'
+           OR (finished_at < statement_timestamp() - interval '1 day'
+               AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)`,
+    );
+  }
+}
+
+const ABANDONED = 'The process that ran it ended without finishing it; what it counted until then is true';
+
+function ofTenant(scope: TenantScope): FindOptionsWhere<SweepEntity> {
+  return scope.tenantId === null ? {} : { tenantId: scope.tenantId };
+}

@@ -1,0 +1,56 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Cron, SchedulerRegistry } from '@nestjs/schedule';
+import { CronTime } from 'cron';
+import { Configuration } from '../config/configuration.js';
+import type { Duration } from '../config/duration.js';
+import { LockBusy } from '../locks/lock-options.js';
+import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { SweepsService } from './sweeps.service.js';
+
+const JOB = 'sweep';
+const LARGEST_SKEW_MS = 1_000;
+
+@Injectable()
+export class SweepsScheduler implements OnApplicationBootstrap {
+  private readonly logger = new Logger('Schedule');
+
+  constructor(
+    private readonly configuration: Configuration,
+    private readonly registry: SchedulerRegistry,
+    private readonly sweeps: SweepsService,
+    private readonly housekeeping: SweepHousekeeping,
+  ) {}
+
+  /** The expression of the decorator stands for the configured one, which is known only now. */
+  onApplicationBootstrap(): void {
+    if (this.configuration.sweepCron === undefined) {
+      this.logger.warn('The schedule is off (LAPSE_SWEEP_CRON=off): only requested sweeps time executions out');
+      return;
+    }
+    const job = this.registry.getCronJob(JOB);
+    job.setTime(new CronTime(this.configuration.sweepCron, 'UTC'));
+    job.start();
+  }
+
+  /** A tick that comes late, on a busy machine, is better than none: the threshold lets it run all the same. */
+  @Cron('* * * * *', { name: JOB, timeZone: 'UTC', disabled: true, waitForCompletion: true, threshold: 60_000 })
+  async tick(): Promise<void> {
+    try {
+      const outcome = await this.sweeps.runScheduled(this.keepLockFor());
+      if (!(outcome instanceof LockBusy)) {
+        await this.housekeeping.tidy();
+      }
+    } catch (error) {
+      this.logger.warn(
+        `This tick did not sweep: ${error instanceof Error ? error.message : error}; the next one tries again`,
+      );
+    }
+  }
+
+  /** As long as clocks may differ: a second, or half the interval where that is shorter. */
+  private keepLockFor(): Duration {
+    const [next, afterNext] = this.registry.getCronJob(JOB).nextDates(2);
+    const interval = next && afterNext ? afterNext.toMillis() - next.toMillis() : Number.POSITIVE_INFINITY;
+    return `${Math.floor(Math.min(LARGEST_SKEW_MS, interval / 2))}ms`;
+  }
+}
