@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -140,9 +140,11 @@ describe('after a crash', () => {
     expect(bystander.exitCode).toBeNull();
   });
 
-  it('begins anew where the cluster was still in the making, and clears that away', async () => {
+  it('begins anew where the cluster was still in the making, and clears that away later', async () => {
     const remainder = join(dataDirectory, 'postgres.new-crash');
     await mkdir(join(remainder, 'cluster'), { recursive: true });
+    const anHourAgo = new Date(Date.now() - 3_600_000);
+    await utimes(remainder, anHourAgo, anHourAgo);
     const server = await start();
     expect(await query(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await expect(stat(remainder)).rejects.toMatchObject({ code: 'ENOENT' });

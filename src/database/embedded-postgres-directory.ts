@@ -20,6 +20,9 @@ import type { ServerAccount } from './embedded-postgres-account.js';
 /** The superuser of the cluster. */
 export const ROLE = 'lapse';
 
+/** Creating a cluster takes seconds, on a loaded machine half a minute; what is older (ms) is the rest of a crash. */
+const ABANDONED = 10 * 60_000;
+
 /**
  * What lies where in a data directory:
  *
@@ -84,18 +87,19 @@ export class DataDirectory {
       await create({ pgData, passwordFile });
       await rename(pgData, this.pgData);
     } catch (error) {
-      // Another start on this directory was quicker, and may have removed our temporary folder as a remainder.
+      // Another start on this directory was quicker.
       if (!(await this.isInitialised())) throw error;
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
   }
 
-  /** For the owner of the directory only: whoever still works on such a folder has lost the race for it. */
+  /** Spares young ones: a simultaneous start may still be working on its own, not knowing yet that it has lost. */
   async removeRemainders(): Promise<void> {
     const prefix = `${basename(this.pgData)}.new-`;
     for (const name of await readdir(this.path)) {
-      if (name.startsWith(prefix)) await rm(join(this.path, name), { recursive: true, force: true });
+      const path = join(this.path, name);
+      if (name.startsWith(prefix) && (await ageOf(path)) > ABANDONED) await rm(path, { recursive: true, force: true });
     }
   }
 
@@ -143,6 +147,12 @@ async function admitGroup(folder: string, gid: number | undefined): Promise<void
   if (gid === undefined) return;
   await chown(folder, 0, gid);
   await chmod(folder, 0o710);
+}
+
+/** In milliseconds; 0 for what is gone. */
+async function ageOf(path: string): Promise<number> {
+  const entry = await stat(path).catch(() => undefined);
+  return entry ? Date.now() - entry.mtimeMs : 0;
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -5,21 +5,21 @@ import { IsWholeNumber } from '../http/input.validators.js';
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
 export class CleanupStaleBody {
-  @ApiPropertyOptional({ minimum: 1, maximum: MINUTES_OF_TEN_YEARS, default: 30 })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MINUTES_OF_TEN_YEARS, default: 30 })
   @IsOptional()
   @IsWholeNumber(1, MINUTES_OF_TEN_YEARS)
   timeoutMinutes = 30;
 
-  @ApiPropertyOptional({ minimum: 1, maximum: 1000, default: 100 })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, default: 100 })
   @IsOptional()
   @IsWholeNumber(1, 1000)
   limit = 100;
 }
 
 export class CleanupStaleDto {
-  @ApiProperty({ example: 12 }) cleanedUp!: number;
-  @ApiProperty({ example: 0 }) failed!: number;
-  @ApiProperty({ example: 12 }) total!: number;
+  @ApiProperty({ type: 'integer', example: 12 }) cleanedUp!: number;
+  @ApiProperty({ type: 'integer', example: 0 }) failed!: number;
+  @ApiProperty({ type: 'integer', example: 12 }) total!: number;
 }
 
 export class CronCleanupStaleDto extends CleanupStaleDto {

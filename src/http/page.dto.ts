@@ -4,7 +4,13 @@ import { IsText, IsWholeNumberInQuery } from './input.validators.js';
 
 /** What every list takes. */
 export class PageQuery {
-  @ApiPropertyOptional({ minimum: 1, maximum: 500, default: 50, description: 'How many items at most' })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: 500,
+    default: 50,
+    description: 'How many items at most',
+  })
   @IsOptional()
   @IsWholeNumberInQuery(1, 500)
   limit = 50;

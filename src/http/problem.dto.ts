@@ -18,7 +18,7 @@ export class InputFaultDto {
 export class ProblemDto {
   @ApiProperty({ example: 'about:blank' }) type!: string;
   @ApiProperty({ example: 'Bad Request' }) title!: string;
-  @ApiProperty({ example: 400 }) status!: number;
+  @ApiProperty({ type: 'integer', example: 400 }) status!: number;
   @ApiProperty() detail!: string;
   @ApiProperty({ description: 'The path that was called' }) instance!: string;
   @ApiProperty({ description: 'A stable word to branch on' }) code!: string;

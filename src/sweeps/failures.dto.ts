@@ -16,7 +16,7 @@ export class FailureDto {
   @ApiProperty() tenantId!: string;
   @ApiProperty() projectId!: string;
   @ApiProperty() executionId!: string;
-  @ApiProperty({ example: 3 }) attempts!: number;
+  @ApiProperty({ type: 'integer', example: 3 }) attempts!: number;
   @ApiProperty({ format: 'date-time' }) firstFailedAt!: string;
   @ApiProperty({ format: 'date-time' }) lastFailedAt!: string;
   @ApiProperty({

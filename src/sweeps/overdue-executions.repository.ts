@@ -92,7 +92,8 @@ export class OverdueExecutionsRepository {
    * `candidates` is what is due, read without locks. `claimed` is what of it nobody else is changing just now; the
    * locks are taken on the newest version of each row, which is checked again. The update repeats the condition, though
    * nothing can have changed a claimed row: no plan, trigger or later edit of this statement can then fail an execution
-   * that was resumed. CTEs are MATERIALIZED, because PostgreSQL may evaluate a LIMIT inside a subquery more than once.
+   * that was resumed. Rows are met again by their physical place, which needs no index and so can't be planned badly
+   * on stale statistics, and by their key, which makes it the same row in any partition. CTEs are MATERIALIZED, because PostgreSQL may evaluate a LIMIT inside a subquery more than once.
    */
   async timeOut(scope: TenantScope, due: Due, batch: Batch, transaction: QueryRunner): Promise<BatchResult> {
     const { watched, schema } = this;
@@ -101,10 +102,11 @@ export class OverdueExecutionsRepository {
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (${this.candidatesSql(scope, due, batch, parameters)}),
       claimed AS MATERIALIZED (
-        SELECT e.tenant_id, e.project_id, e.id, e.updated_at
+        SELECT c.place, e.tenant_id, e.project_id, e.id, e.updated_at
           FROM candidates c
           JOIN ${watched.name} e
-            ON e.tenant_id = c."tenantId" AND e.project_id = c."projectId" AND e.id = c.id
+            ON e.ctid = c.place
+           AND e.tenant_id = c."tenantId" AND e.project_id = c."projectId" AND e.id = c.id
          WHERE ${this.isDue(scope, due, parameters)}
            FOR NO KEY UPDATE OF e SKIP LOCKED
       ),
@@ -114,7 +116,8 @@ export class OverdueExecutionsRepository {
                updated_at = ${watched.asUpdatedAt('statement_timestamp()')},
                metadata = ${timedOutMetadata('e.metadata', sweepId)}
           FROM claimed
-         WHERE e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
+         WHERE e.ctid = claimed.place
+           AND e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
            AND e.updated_at = claimed.updated_at
            AND ${this.isDue(scope, due, parameters)}
         RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id, e.metadata,
@@ -167,7 +170,7 @@ export class OverdueExecutionsRepository {
         ? [this.isAt(batch.only, parameters), 1]
         : [batch.after ? this.isAfter(scope, batch.after, parameters) : 'true', batch.limit];
     return `
-      SELECT e.updated_at AS at, e.updated_at::text AS "updatedAt",
+      SELECT e.ctid AS place, e.updated_at AS at, e.updated_at::text AS "updatedAt",
              e.tenant_id AS "tenantId", e.project_id AS "projectId", e.id
         FROM ${this.watched.name} e
        WHERE ${this.isDue(scope, due, parameters)} AND ${place} AND ${this.isNotPaused(due, parameters)}

@@ -29,6 +29,7 @@ export class RequestSweepBody {
   agentId?: string;
 
   @ApiPropertyOptional({
+    type: 'integer',
     minimum: 1,
     maximum: LONGEST_TIMEOUT_SECONDS,
     description: 'The timeout of this sweep; LAPSE_APPROVAL_TIMEOUT where left out',
@@ -39,6 +40,7 @@ export class RequestSweepBody {
   timeoutSeconds?: number;
 
   @ApiPropertyOptional({
+    type: 'integer',
     minimum: 1,
     maximum: LARGEST_LIMIT,
     description: 'At most so many executions, oldest first; all where left out',
@@ -69,6 +71,7 @@ export class RequestSweepBody {
 
 export class WaitQuery {
   @ApiPropertyOptional({
+    type: 'integer',
     minimum: 0,
     maximum: 60,
     default: 10,
@@ -111,10 +114,12 @@ export class SweepScopeDto {
 
 @ApiSchema({ name: 'SweepCounts' })
 export class SweepCountsDto {
-  @ApiProperty({ description: 'Timed out; in a dry run, what would be', example: 12 }) timedOut!: number;
-  @ApiProperty({ description: 'Somebody else was quicker', example: 0 }) skipped!: number;
-  @ApiProperty({ description: 'Could not be timed out; GET /v1/failures has the reasons', example: 0 }) failed!: number;
-  @ApiProperty({ example: 12 }) total!: number;
+  @ApiProperty({ type: 'integer', description: 'Timed out; in a dry run, what would be', example: 12 })
+  timedOut!: number;
+  @ApiProperty({ type: 'integer', description: 'Somebody else was quicker', example: 0 }) skipped!: number;
+  @ApiProperty({ type: 'integer', description: 'Could not be timed out; GET /v1/failures has the reasons', example: 0 })
+  failed!: number;
+  @ApiProperty({ type: 'integer', example: 12 }) total!: number;
 }
 
 @ApiSchema({ name: 'Sweep' })
@@ -124,8 +129,8 @@ export class SweepDto {
   @ApiProperty({ type: SweepScopeDto }) scope!: SweepScopeDto;
   @ApiProperty({ enum: SWEEP_STATUSES, description: '`partial`: some executions failed' }) status!: SweepStatus;
   @ApiProperty() dryRun!: boolean;
-  @ApiProperty({ example: 1800 }) timeoutSeconds!: number;
-  @ApiProperty({ type: Number, nullable: true }) limit!: number | null;
+  @ApiProperty({ type: 'integer', example: 1800 }) timeoutSeconds!: number;
+  @ApiProperty({ type: 'integer', nullable: true }) limit!: number | null;
   @ApiProperty({ type: String, nullable: true }) reason!: string | null;
   @ApiProperty({ description: 'The principal; `schedule` for the in-process schedule', example: 'admin-key' })
   requestedBy!: string;
@@ -134,7 +139,7 @@ export class SweepDto {
   cutoff!: string;
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
   @ApiProperty({ type: String, format: 'date-time', nullable: true }) finishedAt!: string | null;
-  @ApiProperty({ type: Number, nullable: true }) durationMs!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) durationMs!: number | null;
   @ApiProperty({ type: String, nullable: true }) error!: string | null;
 
   static from(sweep: SweepEntity): SweepDto {

@@ -1,0 +1,40 @@
+/** How much a run does. */
+export interface Sizes {
+  /** Rows in the watched table of the drain, of which `suspended` are suspended, of which `overdue` are overdue. */
+  rows: number;
+  suspended: number;
+  overdue: number;
+  /** Rows in the watched table of the idle measures; all are suspended and none is overdue. */
+  waiting: number;
+  tenants: number;
+  /** How often each contender drains, and the service is measured for memory. */
+  rounds: number;
+  /** How often each of the idle queries is timed. */
+  probes: number;
+  /** Seconds between the last tick and the one that is counted as a scheduled one; 0 leaves it out. */
+  quiet: number;
+}
+
+/** What the claims are about. */
+export const FULL: Sizes = {
+  rows: 1_000_000,
+  suspended: 100_000,
+  overdue: 50_000,
+  waiting: 1_000_000,
+  tenants: 1000,
+  rounds: 3,
+  probes: 3000,
+  quiet: 60,
+};
+
+/** Shows that the benchmark works; its figures mean nothing. */
+export const QUICK: Sizes = {
+  rows: 40_000,
+  suspended: 4_000,
+  overdue: 2_000,
+  waiting: 40_000,
+  tenants: 100,
+  rounds: 1,
+  probes: 200,
+  quiet: 0,
+};
