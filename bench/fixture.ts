@@ -23,7 +23,7 @@ export async function createDrainTemplate(server: BenchServer, sizes: Sizes): Pr
   const firstWaiting = sizes.rows - (sizes.suspended - sizes.overdue);
   await fill(
     url,
-    sizes,
+    { rows: sizes.rows, tenants: sizes.tenants },
     `CASE WHEN n > ${firstWaiting} THEN 'suspended'
           WHEN n % ${forgottenEvery} = 0 AND n <= ${forgottenEvery * sizes.overdue} THEN 'suspended'
           WHEN n % 50 = 7 THEN 'failed'
@@ -38,11 +38,16 @@ export async function createDrainTemplate(server: BenchServer, sizes: Sizes): Pr
 /** As many executions as the drain has rows, all suspended within the last minutes: the most that can wait for nothing. */
 export async function createIdleDatabase(server: BenchServer, sizes: Sizes): Promise<string> {
   const url = await createTables(server, IDLE_DATABASE);
-  await fill(url, sizes, `'suspended'`, `now() - (${sizes.waiting} - n) * interval '10 minutes' / ${sizes.waiting}`);
+  await fill(
+    url,
+    { rows: sizes.waiting, tenants: sizes.tenants },
+    `'suspended'`,
+    `now() - (${sizes.waiting} - n) * interval '10 minutes' / ${sizes.waiting}`,
+  );
   return url;
 }
 
-/** Loads tables and indexes into memory, so that no contender pays for whoever ran before; then starts a fresh WAL page cycle. */
+/** Loads tables and indexes into memory; then a checkpoint, after which every page's first change costs all alike. */
 export async function warm(url: string): Promise<void> {
   await withClient(url, async (client) => {
     await client.query(
@@ -77,15 +82,19 @@ async function createTables(server: BenchServer, database: string): Promise<stri
  * @param status SQL over the row's number n
  * @param since SQL over n: when the execution reached its status
  */
-async function fill(url: string, sizes: Sizes, status: string, since: string): Promise<void> {
-  const rows = url.endsWith(IDLE_DATABASE) ? sizes.waiting : sizes.rows;
+async function fill(
+  url: string,
+  { rows, tenants }: { rows: number; tenants: number },
+  status: string,
+  since: string,
+): Promise<void> {
   await withClient(url, async (client) => {
     await client.query('CREATE EXTENSION IF NOT EXISTS pg_prewarm');
     await client.query('SELECT setseed(0.42)');
     await client.query(
       `INSERT INTO workflow_executions
          (tenant_id, project_id, id, agent_id, conversation_id, request_id, status, metadata, created_at, updated_at)
-       SELECT 'tenant-' || floor(${sizes.tenants} * skew ^ 3), 'project-' || n % 4, 'wf_' || substr(md5('e' || n), 1, 21),
+       SELECT 'tenant-' || floor(${tenants} * skew ^ 3), 'project-' || n % 4, 'wf_' || substr(md5('e' || n), 1, 21),
               'agent-' || n % 17, 'conv_' || substr(md5('c' || n), 1, 21), 'req_' || substr(md5('r' || n), 1, 21),
               status, ${metadata('n', 'status')}, since - interval '40 seconds', since
          FROM (SELECT n, random() AS skew, ${status} AS status, ${since} AS since FROM generate_series(1, ${rows}) n) made`,

@@ -87,13 +87,13 @@ export class BenchServer {
 
   /** One line: the version and the settings that matter here. */
   async describe(): Promise<string> {
-    const [{ version }] = await this.run('SHOW server_version').then((rows) => [{ version: rows[0]?.server_version }]);
+    const [version] = await this.run('SHOW server_version');
     const settings = await this.run(
       `SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY ('{${SHOWN_SETTINGS}}')
         ORDER BY array_position('{${SHOWN_SETTINGS}}', name)`,
     );
     const origin = this.embedded ? 'embedded' : 'BENCH_DATABASE_URL';
-    return `PostgreSQL ${version} (${origin}): ${settings.map(({ name, value }) => `${name}=${value}`).join(', ')}`;
+    return `PostgreSQL ${version?.server_version} (${origin}): ${settings.map(({ name, value }) => `${name}=${value}`).join(', ')}`;
   }
 
   private async majorVersion(): Promise<number> {

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsIn, IsISO8601, IsOptional, IsUUID } from 'class-validator';
-import { IsForeignId, IsText } from '../http/input.validators.js';
+import { IsIn, IsISO8601, IsUUID } from 'class-validator';
+import { IsForeignId, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto } from '../http/page.dto.js';
 import type { ApiKeyEntity } from './api-key.entity.js';
 import { ROLES, type Role } from './role.js';
@@ -19,7 +19,7 @@ export class CreateApiKeyBody {
     description: 'The tenant that the key is bound to; the whole platform where left out',
     example: 'acme',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   tenantId?: string;
 
@@ -28,7 +28,7 @@ export class CreateApiKeyBody {
     description: 'From then on the key opens nothing',
     example: '2099-01-01T00:00:00.000Z',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsISO8601({ strict: true, strictSeparator: true }, { message: 'must be a time such as 2099-01-01T00:00:00.000Z' })
   expiresAt?: string;
 }

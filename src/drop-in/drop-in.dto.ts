@@ -1,17 +1,16 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsOptional } from 'class-validator';
-import { IsWholeNumber } from '../http/input.validators.js';
+import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
 export class CleanupStaleBody {
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MINUTES_OF_TEN_YEARS, default: 30 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumber(1, MINUTES_OF_TEN_YEARS)
   timeoutMinutes = 30;
 
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, default: 100 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumber(1, 1000)
   limit = 100;
 }

@@ -1,6 +1,11 @@
 import { type ArgumentMetadata, Injectable, type ValidationError, ValidationPipe } from '@nestjs/common';
 import { type InputFault, InvalidInputError } from './problem.error.js';
 
+/** Names that class-transformer passes over in silence, because they could reach a prototype. */
+const PASSED_OVER = ['__proto__', 'constructor', 'prototype'];
+
+const UNKNOWN = 'is not known here; remove it';
+
 const PLACES: Partial<Record<ArgumentMetadata['type'], string>> = { body: 'body', query: 'query', param: 'path' };
 
 /** Checks what came against its DTO: unknown fields are refused, and every fault is named with its path. */
@@ -27,6 +32,10 @@ export class InputPipe extends ValidationPipe {
     if (metadata.type === 'body' && (typeof given !== 'object' || given === null || Array.isArray(given))) {
       throw new InvalidInputError([{ path: 'body', message: 'must be a JSON object' }]);
     }
+    const passedOver = PASSED_OVER.filter((name) => Object.hasOwn(given as object, name));
+    if (passedOver.length > 0) {
+      throw new InvalidInputError(passedOver.map((name) => ({ path: `${place}.${name}`, message: UNKNOWN })));
+    }
     try {
       return await super.transform(given, metadata);
     } catch (error) {
@@ -43,8 +52,7 @@ function faultsOf(error: ValidationError, parent = ''): InputFault[] {
   const path = `${parent}${error.property}`;
   const own = Object.entries(error.constraints ?? {}).map(([constraint, message]) => ({
     path,
-    message:
-      constraint === 'whitelistValidation' ? 'is not known here; remove it' : withoutSubject(message, error.property),
+    message: constraint === 'whitelistValidation' ? UNKNOWN : withoutSubject(message, error.property),
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(child, `${path}.`))];
 }

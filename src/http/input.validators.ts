@@ -1,6 +1,9 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { ValidateBy } from 'class-validator';
+import { ValidateBy, ValidateIf } from 'class-validator';
+
+/** For a field with a default. A null is a value, and checked: it would take the default's place. */
+export const MayBeLeftOut = () => ValidateIf((_, value) => value !== undefined);
 
 /** Text that PostgreSQL can store: of 1 to `longest` characters, without NUL. */
 export const IsText = (longest: number) =>
@@ -9,7 +12,7 @@ export const IsText = (longest: number) =>
     validator: {
       validate: (value: unknown) =>
         typeof value === 'string' && value.length >= 1 && value.length <= longest && !value.includes('\0'),
-      defaultMessage: () => `must be text of 1 to ${longest} characters without NUL`,
+      defaultMessage: (found) => `must be text of 1 to ${longest} characters without NUL, not ${shown(found?.value)}`,
     },
   });
 
@@ -22,7 +25,7 @@ export const IsWholeNumber = (least: number, most: number) =>
     name: 'isWholeNumber',
     validator: {
       validate: (value: unknown) => Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most,
-      defaultMessage: () => `must be a whole number from ${least} to ${most}`,
+      defaultMessage: (found) => `must be a whole number from ${least} to ${most}, not ${shown(found?.value)}`,
     },
   });
 
@@ -32,3 +35,9 @@ export const IsWholeNumberInQuery = (least: number, most: number) =>
     Transform(({ value }) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value)),
     IsWholeNumber(least, most),
   );
+
+/** What came, short enough to be read in a sentence. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

@@ -1,6 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsOptional } from 'class-validator';
-import { IsText, IsWholeNumberInQuery } from './input.validators.js';
+import { IsText, IsWholeNumberInQuery, MayBeLeftOut } from './input.validators.js';
 
 /** What every list takes. */
 export class PageQuery {
@@ -11,12 +10,12 @@ export class PageQuery {
     default: 50,
     description: 'How many items at most',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumberInQuery(1, 500)
   limit = 50;
 
   @ApiPropertyOptional({ description: 'The `nextCursor` of the page before' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsText(2000)
   cursor?: string;
 }

@@ -1,12 +1,11 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsOptional } from 'class-validator';
-import { IsForeignId } from '../http/input.validators.js';
+import { IsForeignId, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { FailureEntity } from './failure.entity.js';
 
 export class ListFailuresQuery extends PageQuery {
   @ApiPropertyOptional({ maxLength: 256, description: 'Failures of this tenant alone' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   tenantId?: string;
 }

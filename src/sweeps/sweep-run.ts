@@ -8,7 +8,8 @@ import type { BatchResult, Due, DuePosition, OverdueExecutionsRepository } from 
 import type { SweepPlan } from './sweep-plan.js';
 import { UpdateSuppressedError } from './sweeps.errors.js';
 
-const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
+/** Short, because a batch keeps its rows locked: a host that approves one of them waits for as long. */
+const LIMITS = { statementTimeout: 2_000, lockTimeout: 1_000 };
 const MOST_TRIES = 5;
 const FIRST_PAUSE_MS = 200;
 

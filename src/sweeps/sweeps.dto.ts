@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsBoolean, IsIn, IsOptional, IsUUID } from 'class-validator';
-import { IsForeignId, IsText, IsWholeNumber, IsWholeNumberInQuery } from '../http/input.validators.js';
+import { IsBoolean, IsIn, IsUUID } from 'class-validator';
+import { IsForeignId, IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { SWEEP_STATUSES, type SweepEntity, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
 
@@ -14,17 +14,17 @@ export class RequestSweepBody {
     description: 'Only this tenant; a tenant-bound credential may leave it out',
     example: 'acme',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   tenantId?: string;
 
   @ApiPropertyOptional({ maxLength: 256, description: 'Only this project', example: 'support' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   projectId?: string;
 
   @ApiPropertyOptional({ maxLength: 256, description: 'Only executions of this agent', example: 'refund-agent' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   agentId?: string;
 
@@ -35,7 +35,7 @@ export class RequestSweepBody {
     description: 'The timeout of this sweep; LAPSE_APPROVAL_TIMEOUT where left out',
     example: 1800,
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumber(1, LONGEST_TIMEOUT_SECONDS)
   timeoutSeconds?: number;
 
@@ -46,7 +46,7 @@ export class RequestSweepBody {
     description: 'At most so many executions, oldest first; all where left out',
     example: 1000,
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumber(1, LARGEST_LIMIT)
   limit?: number;
 
@@ -55,7 +55,7 @@ export class RequestSweepBody {
     description: 'Counts what would be timed out, and changes nothing',
     example: true,
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsBoolean({ message: 'must be true or false' })
   dryRun?: boolean;
 
@@ -64,7 +64,7 @@ export class RequestSweepBody {
     description: 'Why; kept with the sweep',
     example: 'Cleaning up after the incident of Monday',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsText(1000)
   reason?: string;
 }
@@ -77,7 +77,7 @@ export class WaitQuery {
     default: 10,
     description: 'Seconds to wait for the end of the sweep',
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsWholeNumberInQuery(0, 60)
   wait = 10;
 }
@@ -90,17 +90,17 @@ export class SweepIdParam {
 
 export class ListSweepsQuery extends PageQuery {
   @ApiPropertyOptional({ enum: TRIGGERS })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsIn(TRIGGERS, { message: `must be one of ${TRIGGERS.join(', ')}` })
   trigger?: Trigger;
 
   @ApiPropertyOptional({ enum: SWEEP_STATUSES })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsIn(SWEEP_STATUSES, { message: `must be one of ${SWEEP_STATUSES.join(', ')}` })
   status?: SweepStatus;
 
   @ApiPropertyOptional({ maxLength: 256, description: 'Sweeps of this tenant alone' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsForeignId()
   tenantId?: string;
 }

@@ -50,7 +50,7 @@ function urlOf(server: string, database: string): string {
   return url.href;
 }
 
-async function onServer(server: string, sql: string): Promise<Record<string, string>[]> {
+async function onServer(server: string, sql: string): Promise<{ datname: string }[]> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
   try {

@@ -25,7 +25,7 @@ export class Lapse {
 
   /** The schedule is off unless the environment sets it, so that nothing sweeps but what a test asks for. */
   static async start(databaseUrl: string, environment: Record<string, string> = {}): Promise<Lapse> {
-    Logger.overrideLogger(process.env.LAPSE_TEST_LOG ? undefined : false);
+    Logger.overrideLogger(process.env.LAPSE_TEST_LOG ? ['log', 'warn', 'error'] : false);
     const configuration = readConfiguration({
       DATABASE_URL: databaseUrl,
       LAPSE_ADMIN_KEY: ADMIN_KEY,

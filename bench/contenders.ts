@@ -1,0 +1,99 @@
+import pg from 'pg';
+import { TenantScope } from '../src/access/tenant-scope.js';
+import { SweepsService } from '../src/sweeps/sweeps.service.js';
+import { TIMEOUT_SECONDS, withClient } from './fixture.js';
+import { startLapse } from './lapse.js';
+
+/** A way to time out everything that is overdue. */
+export interface Contender {
+  name: string;
+  /** Whether it leaves a ledger row for each execution. */
+  keepsLedger: boolean;
+  /** @returns milliseconds, without connecting and without starting a service. */
+  drain(databaseUrl: string): Promise<number>;
+}
+
+const IS_OVERDUE = `status = 'suspended' AND updated_at <= now() - interval '${TIMEOUT_SECONDS} seconds'`;
+const MERGED = `metadata || jsonb_build_object('failureReason', 'approval_timeout', 'sweepId', gen_random_uuid(),
+  'timedOutAt', to_char(now(), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`;
+const TIME_OUT = `UPDATE workflow_executions SET status = 'failed', updated_at = now(), metadata = ${MERGED}`;
+
+/** What no way through this table can beat: one statement, one commit, no record of what it did. */
+export const bareUpdate: Contender = {
+  name: 'one bare UPDATE',
+  keepsLedger: false,
+  drain: (url) => runOne(url, `${TIME_OUT} WHERE ${IS_OVERDUE}`),
+};
+
+/** The same with the ledger. "Suspended since" is made up, since before PostgreSQL 18 an UPDATE can't return it. */
+export const updateWithLedger: Contender = {
+  name: 'one UPDATE with ledger',
+  keepsLedger: true,
+  drain: (url) =>
+    runOne(
+      url,
+      `WITH timed_out AS (${TIME_OUT} WHERE ${IS_OVERDUE} RETURNING *)
+       INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
+                                   tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
+       SELECT gen_random_uuid(), tenant_id, project_id, id, agent_id, conversation_id,
+              metadata #>> '{pendingToolApproval,toolCallId}', metadata #>> '{pendingToolApproval,toolName}',
+              created_at, created_at, now()
+         FROM timed_out`,
+    ),
+};
+
+/** A requested sweep of the whole platform, from the lock to the finished record. */
+export const lapse: Contender = {
+  name: 'Lapse',
+  keepsLedger: true,
+  async drain(url) {
+    const app = await startLapse(url);
+    try {
+      const sweeps = app.get(SweepsService);
+      return await timed(() =>
+        sweeps.run('api', TenantScope.platform(), 'bench', { timeoutSeconds: TIMEOUT_SECONDS, reason: 'benchmark' }),
+      );
+    } finally {
+      await app.close();
+    }
+  },
+};
+
+/** Selects 100, oldest first, then updates each by its key over ten connections, until nothing is left. */
+export const knownWay: Contender = {
+  name: 'the known way',
+  keepsLedger: false,
+  async drain(url) {
+    const pool = new pg.Pool({ connectionString: url, max: 10, options: '-c timezone=UTC' });
+    try {
+      await Promise.all(Array.from({ length: 10 }, () => pool.query('SELECT')));
+      return await timed(async () => {
+        while (await timeOutNextHundred(pool)) {}
+      });
+    } finally {
+      await pool.end();
+    }
+  },
+};
+
+async function timeOutNextHundred(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT tenant_id, project_id, id FROM workflow_executions WHERE ${IS_OVERDUE} ORDER BY updated_at LIMIT 100`,
+  );
+  await Promise.all(
+    rows.map(({ tenant_id, project_id, id }) =>
+      pool.query(`${TIME_OUT} WHERE tenant_id = $1 AND project_id = $2 AND id = $3`, [tenant_id, project_id, id]),
+    ),
+  );
+  return rows.length > 0;
+}
+
+function runOne(url: string, statement: string): Promise<number> {
+  return withClient(url, (client) => timed(() => client.query(statement)));
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}

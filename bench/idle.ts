@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { INestApplicationContext } from '@nestjs/common';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { TenantScope } from '../src/access/tenant-scope.js';
+import { OverdueExecutionsRepository } from '../src/sweeps/overdue-executions.repository.js';
+import { SweepsScheduler } from '../src/sweeps/sweeps.scheduler.js';
+import { CountingProxy } from './counting-proxy.js';
+import { createIdleDatabase, TIMEOUT_SECONDS, warm } from './fixture.js';
+import { startLapse } from './lapse.js';
+import type { Report } from './report.js';
+import type { BenchServer } from './server.js';
+import type { Sizes } from './sizes.js';
+import { type Spread, spreadOf } from './statistics.js';
+
+const WARM_UP = 200;
+const SLICES = 10;
+
+/** What it costs that everybody waits and nobody is overdue. */
+export async function measureIdle(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
+  report.progress(`making ${sizes.waiting} executions that wait`);
+  const url = await createIdleDatabase(server, sizes);
+  await warm(url);
+  await measureProbe(url, sizes, report);
+  await countRoundTrips(url, sizes, report);
+}
+
+/** Both queries take turns over the same pool; what is compared is the medians. */
+async function measureProbe(url: string, sizes: Sizes, report: Report): Promise<void> {
+  const app = await startLapse(url);
+  try {
+    const dataSource = app.get<DataSource>(getDataSourceToken());
+    const probe = await probeOf(app, dataSource);
+    await alternate(dataSource, probe, WARM_UP);
+    const slices: { selectOne: number; anyDue: number }[] = [];
+    for (let slice = 0; slice < SLICES; slice += 1) {
+      slices.push(await alternate(dataSource, probe, Math.ceil(sizes.probes / SLICES)));
+    }
+    report.figure('idle: SELECT 1', 'ms', spreadOf(slices.map(({ selectOne }) => selectOne)));
+    report.figure('idle: the query that finds nothing', 'ms', spreadOf(slices.map(({ anyDue }) => anyDue)));
+    const ratio: Spread = spreadOf(slices.map(({ selectOne, anyDue }) => anyDue / selectOne));
+    report.claim('idle: the query that finds nothing / SELECT 1', '×', ratio, { atMost: 4 });
+  } finally {
+    await app.close();
+  }
+}
+
+async function probeOf(app: INestApplicationContext, dataSource: DataSource): Promise<() => Promise<void>> {
+  const executions = app.get(OverdueExecutionsRepository);
+  const [{ cutoff }] = await dataSource.query(`SELECT statement_timestamp()::text AS cutoff`);
+  const due = { projectId: null, agentId: null, timeoutSeconds: TIMEOUT_SECONDS, cutoff };
+  return async () => {
+    if (await executions.anyDue(TenantScope.platform(), due)) {
+      throw new Error('Something is overdue; the idle measures want nothing to be');
+    }
+  };
+}
+
+/** @returns the median of each, in milliseconds. */
+async function alternate(dataSource: DataSource, probe: () => Promise<void>, times: number) {
+  const selectOne: number[] = [];
+  const anyDue: number[] = [];
+  for (let time = 0; time < times; time += 1) {
+    const start = performance.now();
+    await dataSource.query('SELECT 1');
+    const between = performance.now();
+    await probe();
+    selectOne.push(between - start);
+    anyDue.push(performance.now() - between);
+  }
+  return { selectOne: spreadOf(selectOne).median, anyDue: spreadOf(anyDue).median };
+}
+
+/** Counted, not timed. The first tick connects and does what is due once an hour. */
+async function countRoundTrips(url: string, sizes: Sizes, report: Report): Promise<void> {
+  const proxy = await CountingProxy.start(url);
+  const app = await startLapse(proxy.url);
+  try {
+    const tick = async (): Promise<number> => {
+      proxy.reset();
+      await app.get(SweepsScheduler).tick();
+      return proxy.turns;
+    };
+    await tick();
+    const turns = [await tick(), await tick(), await tick()];
+    report.claim('idle: round trips of a tick', '', spreadOf(turns), { atMost: 12 });
+    if (sizes.quiet > 0) {
+      report.progress(`waiting ${sizes.quiet} s for the next tick, as the schedule does`);
+      await delay(sizes.quiet * 1000);
+      const connecting = spreadOf([await tick()]);
+      report.figure(`idle: round trips of a tick after ${sizes.quiet} s, connecting included`, '', connecting);
+      report.figure(`idle: connections that this tick opened`, '', spreadOf([proxy.connections]));
+    }
+  } finally {
+    await app.close();
+    await proxy.stop();
+  }
+}

@@ -1,0 +1,34 @@
+import { parseArgs } from 'node:util';
+import { measureDrain } from './drain.js';
+import { measureIdle } from './idle.js';
+import { measureMemory } from './memory.js';
+import { Report } from './report.js';
+import { BenchServer } from './server.js';
+import { FULL, QUICK } from './sizes.js';
+
+const { values: options } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' } } });
+const sizes = options.quick ? QUICK : FULL;
+
+const server = await BenchServer.start();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void server.stop().finally(() => process.exit(1)));
+}
+try {
+  const report = new Report(await server.describe(), sizes, !options.quick);
+  const template = await measureDrain(server, sizes, report);
+  await measureMemory(server, template, sizes, report);
+  await server.drop(template);
+  await measureIdle(server, sizes, report);
+  report.print();
+  if (options.json) {
+    await report.writeJson(options.json);
+  }
+  if (options.quick) {
+    report.progress('a quick run shows that the benchmark works; its figures mean nothing');
+  } else if (report.missed.length > 0) {
+    report.progress(`missed: ${report.missed.join('; ')}`);
+    process.exitCode = 1;
+  }
+} finally {
+  await server.stop();
+}

@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const ADMIN_KEY = 'admin-key-of-the-benchmark-0123456789';
+const STARTS_WITHIN_MS = 60_000;
+
+/** The built service in a process of its own, as the container runs it. */
+export class Service {
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly url: string,
+  ) {}
+
+  static async start(databaseUrl: string): Promise<Service> {
+    if (!existsSync(MAIN)) {
+      throw new Error(`${MAIN} is missing; run "npm run build" first`);
+    }
+    const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: {
+        PATH: process.env.PATH,
+        DATABASE_URL: databaseUrl,
+        LAPSE_ADMIN_KEY: ADMIN_KEY,
+        LAPSE_SWEEP_CRON: 'off',
+        HOST: '127.0.0.1',
+        PORT: '0',
+      },
+    });
+    try {
+      return new Service(child, await urlIn(child));
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  get pid(): number {
+    return this.child.pid as number;
+  }
+
+  /** Requests a sweep and waits for its end. @returns how many executions it timed out. */
+  async sweep(timeoutSeconds: number): Promise<number> {
+    const response = await fetch(`${this.url}/v1/sweeps?wait=60`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ timeoutSeconds }),
+    });
+    const sweep = (await response.json()) as { status?: string; counts?: { timedOut: number } };
+    if (sweep.status !== 'succeeded') {
+      throw new Error(`The sweep answered ${response.status}: ${JSON.stringify(sweep)}`);
+    }
+    return sweep.counts?.timedOut ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const ended = once(this.child, 'exit');
+      this.child.kill('SIGTERM');
+      await ended;
+    }
+  }
+}
+
+/** The service says where it listens in its log; the port is any free one. */
+async function urlIn(child: ChildProcess): Promise<string> {
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const late = setTimeout(() => lines.close(), STARTS_WITHIN_MS);
+  try {
+    for await (const line of lines) {
+      const [url] = /http:\/\/[\d.]+:\d+/.exec(line) ?? [];
+      if (url) {
+        return url;
+      }
+    }
+    throw new Error(`${MAIN} ended, or didn't say within ${STARTS_WITHIN_MS / 1000} s where it listens`);
+  } finally {
+    clearTimeout(late);
+    child.stdout?.resume();
+  }
+}

@@ -1,0 +1,22 @@
+/** The middle and the ends of some figures. */
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+}
+
+export function spreadOf(figures: readonly number[]): Spread {
+  const sorted = [...figures].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const around = sorted.slice(Math.ceil(middle) - 1, Math.floor(middle) + 1);
+  return {
+    median: around.reduce((sum, figure) => sum + figure, 0) / around.length,
+    min: sorted[0] ?? Number.NaN,
+    max: sorted.at(-1) ?? Number.NaN,
+  };
+}
+
+/** Round by round, because what disturbs the machine disturbs neighbours in time alike. */
+export function ratiosOf(of: readonly number[], to: readonly number[]): Spread {
+  return spreadOf(of.map((figure, round) => figure / (to[round] ?? Number.NaN)));
+}

@@ -1,0 +1,123 @@
+import { expect, test } from '@jest/globals';
+import { ADMIN_KEY } from './support/lapse.js';
+import { useWorld } from './support/world.js';
+
+const world = useWorld();
+
+const paths = (body: { errors: { path: string }[] }) => body.errors.map(({ path }) => path).sort();
+
+test.each<[string, unknown, string[]]>([
+  ['an unknown field', { tenant: 'acme' }, ['body.tenant']],
+  ['several faults at once', { limit: 0, dryRun: 'yes', foo: 1 }, ['body.dryRun', 'body.foo', 'body.limit']],
+  ['a timeout of no length', { timeoutSeconds: 0 }, ['body.timeoutSeconds']],
+  ['a negative timeout', { timeoutSeconds: -5 }, ['body.timeoutSeconds']],
+  ['an absurd timeout', { timeoutSeconds: 1e300 }, ['body.timeoutSeconds']],
+  ['a timeout beyond ten years', { timeoutSeconds: 315_360_001 }, ['body.timeoutSeconds']],
+  ['a limit beyond what an integer holds', { limit: 2 ** 31 }, ['body.limit']],
+  ['a broken limit', { limit: 1.5 }, ['body.limit']],
+  ['a number as text', { limit: '10' }, ['body.limit']],
+  ['a NUL in an id', { tenantId: 'ac\0me' }, ['body.tenantId']],
+  ['a NUL in the reason', { reason: '\0' }, ['body.reason']],
+  ['an empty id', { projectId: '' }, ['body.projectId']],
+  ['an id that is too long', { agentId: 'x'.repeat(257) }, ['body.agentId']],
+  ['an id that is an object', { tenantId: { $ne: null } }, ['body.tenantId']],
+  ['a list', [], ['body']],
+  ['a text', 'sweep', ['body']],
+  ['a null', null, ['body']],
+])('a sweep with %s is refused with the path of each fault', async (_what, body, expected) => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+
+  const answer = await lapse.post('/v1/sweeps', body);
+
+  expect(answer.status).toBe(400);
+  expect(answer.headers.get('content-type')).toMatch('application/problem+json');
+  expect(answer.body).toMatchObject({
+    status: 400,
+    title: 'Bad Request',
+    code: expect.any(String),
+    instance: '/v1/sweeps',
+  });
+  expect(answer.body.requestId).toBe(answer.headers.get('x-request-id'));
+  expect(paths(answer.body)).toEqual(expected);
+  expect(await host.count('suspended')).toBe(1);
+});
+
+test.each<[string, string, string[]]>([
+  ['broken JSON', '{"limit": 1', ['body']],
+  ['a body over 100 kB', JSON.stringify({ reason: 'x'.repeat(101 * 1024) }), ['body']],
+  ['a prototype', '{"__proto__": {"dryRun": true}}', ['body.__proto__']],
+  ['a constructor', '{"constructor": {"prototype": {}}}', ['body.constructor']],
+])('%s is refused', async (_what, text, expected) => {
+  const { lapse } = world;
+  const { status, body } = await lapse.send('POST', '/v1/sweeps', ADMIN_KEY, text);
+  expect(status).toBe(400);
+  expect(paths(body)).toEqual(expected);
+});
+
+test('a body counts whatever content type it names, so that no field is passed over', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/octet-stream']) {
+    const { body } = await lapse.send('POST', '/v1/sweeps', ADMIN_KEY, '{"dryRun":true}', { 'content-type': type });
+    expect(body).toMatchObject({ dryRun: true, counts: { timedOut: 1 } });
+  }
+  expect(await host.count('suspended')).toBe(1);
+});
+
+test.each([
+  ['/v1/sweeps?limit=0', ['query.limit']],
+  ['/v1/sweeps?limit=501', ['query.limit']],
+  ['/v1/sweeps?limit=ten', ['query.limit']],
+  ['/v1/sweeps?limit=1&limit=2', ['query.limit']],
+  ['/v1/sweeps?limit=0x10', ['query.limit']],
+  ['/v1/sweeps?limit=', ['query.limit']],
+  ['/v1/sweeps?cursor=garbage', ['query.cursor']],
+  ['/v1/sweeps?cursor=', ['query.cursor']],
+  [`/v1/sweeps?cursor=${Buffer.from('["1; DROP TABLE sweeps"]').toString('base64url')}`, ['query.cursor']],
+  [`/v1/failures?cursor=${Buffer.from('["2026-01-01T00:00:00.000000Z"]').toString('base64url')}`, ['query.cursor']],
+  ['/v1/sweeps?status=nonsense', ['query.status']],
+  ['/v1/sweeps?trigger=magic', ['query.trigger']],
+  ['/v1/sweeps?tenantId=a%00b', ['query.tenantId']],
+  ['/v1/sweeps?order=asc', ['query.order']],
+  ['/v1/sweeps/not-a-uuid', ['path.sweepId']],
+  ['/v1/sweeps/%E0%A4%A', ['path']],
+  ['/v1/sweeps/..%2F..%00', ['path.sweepId']],
+  ['/v1/failures?limit=501', ['query.limit']],
+  ['/v1/api-keys?limit=-1', ['query.limit']],
+])('GET %s is refused', async (path, expected) => {
+  const { status, body } = await world.lapse.get(path);
+  expect(status).toBe(400);
+  expect(paths(body)).toEqual(expected);
+});
+
+test.each(['-1', '61', '1.5', 'ten', '', '1e1'])(
+  'waiting for "%s" seconds is refused before anything begins',
+  async (wait) => {
+    const { host, lapse } = world;
+    await host.suspendMany(1, 31);
+    const { status, body } = await lapse.post(`/v1/sweeps?wait=${wait}`);
+    expect([status, paths(body)]).toEqual([400, ['query.wait']]);
+    expect(await host.count('suspended')).toBe(1);
+  },
+);
+
+test.each([
+  ['GET', '/v1/no-such-thing'],
+  ['GET', '/'],
+  ['PUT', '/v1/sweeps'],
+])('%s %s is answered as a problem', async (method, path) => {
+  const { status, body } = await world.lapse.send(method, path, ADMIN_KEY);
+  expect([status, body.code]).toEqual([404, 'not_found']);
+});
+
+test.each([
+  ['acme\0', 400],
+  ["acme'; DROP TABLE workflow_executions; --", 200],
+  ['ac/me', 200],
+  ['..', 200],
+  ['🦊', 200],
+  ['\ud800', 200],
+])('the tenant %p is a name like any other, or refused', async (tenantId, expected) => {
+  expect((await world.lapse.post('/v1/sweeps', { tenantId })).status).toBe(expected);
+});

@@ -1,0 +1,130 @@
+import { expect, test } from '@jest/globals';
+import { ADMIN_KEY, CRON_SECRET } from './support/lapse.js';
+import { useWorld } from './support/world.js';
+
+const CLEANUP = '/run/api/workflows/cleanup-stale';
+const CRON = '/api/cron/cleanup-stale-workflows';
+
+const world = useWorld({ LAPSE_APPROVAL_TIMEOUT: '10m' });
+
+test('without a body, the 100 oldest of more than 30 minutes are cleaned up', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(120, 31);
+  await host.suspend({ minutes: 29, id: 'young' });
+
+  const { status, body } = await lapse.post(CLEANUP);
+
+  expect(status).toBe(200);
+  expect(body).toEqual({ cleanedUp: 100, failed: 0, total: 100 });
+  expect((await host.find('1')).status).toBe('failed');
+  expect((await host.find('120')).status).toBe('suspended');
+  expect((await host.find('young')).status).toBe('suspended');
+});
+
+test('the body may bring timeout and limit', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(10, 6);
+
+  expect((await lapse.post(CLEANUP, { timeoutMinutes: 5, limit: 4 })).body).toEqual({
+    cleanedUp: 4,
+    failed: 0,
+    total: 4,
+  });
+  expect((await lapse.post(CLEANUP, { timeoutMinutes: 5, limit: 1000 })).body.cleanedUp).toBe(6);
+  expect((await lapse.post(CLEANUP, { timeoutMinutes: 5 })).body).toEqual({ cleanedUp: 0, failed: 0, total: 0 });
+});
+
+test.each([0, 1001, -1, 1.5, '10', null, true])(
+  'a limit of %p is refused, and nothing is cleaned up',
+  async (limit) => {
+    const { host, lapse } = world;
+    await host.suspendMany(1, 31);
+
+    const { status, body } = await lapse.post(CLEANUP, { limit });
+
+    expect(status).toBe(400);
+    expect(body).toEqual({ error: expect.stringContaining('body.limit') });
+    expect(await host.count('suspended')).toBe(1);
+  },
+);
+
+test("a tenant's credential cleans up its own tenant alone", async () => {
+  const { host, lapse } = world;
+  const key = await lapse.createKey('operator', 'acme');
+  await host.suspendMany(2, 31, 'acme');
+  await host.suspendMany(2, 31, 'globex');
+
+  expect((await lapse.post(CLEANUP, undefined, key)).body).toEqual({ cleanedUp: 2, failed: 0, total: 2 });
+  expect((await host.find('1', 'globex')).status).toBe('suspended');
+});
+
+test('no credential or a wrong one is answered in the words of the original, without touching a row', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+
+  for (const key of [null, 'wrong', CRON_SECRET, `${ADMIN_KEY}x`]) {
+    const { status, body } = await lapse.send('POST', CLEANUP, key);
+    expect(status).toBe(401);
+    expect(Object.keys(body)).toEqual(['error']);
+  }
+  expect(await host.count('suspended')).toBe(1);
+});
+
+test("a viewer's key is refused", async () => {
+  const { lapse } = world;
+  const { status, body } = await lapse.post(CLEANUP, undefined, await lapse.createKey('viewer', 'acme'));
+  expect([status, Object.keys(body)]).toEqual([403, ['error']]);
+});
+
+test('a body that is no JSON is answered in the words of the original', async () => {
+  const { lapse } = world;
+  const { status, body } = await lapse.send('POST', CLEANUP, ADMIN_KEY, '{"limit":');
+  expect([status, Object.keys(body)]).toEqual([400, ['error']]);
+});
+
+test('the cron route cleans up the 100 oldest of every tenant by the configured timeout', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(60, 11, 'acme');
+  await host.suspendMany(60, 12, 'globex');
+
+  const { status, body } = await lapse.get(CRON, CRON_SECRET);
+
+  expect(status).toBe(200);
+  expect(body).toEqual({ ok: true, cleanedUp: 100, failed: 0, total: 100 });
+  expect((await host.find('60', 'globex')).status).toBe('failed');
+  expect(await host.count('suspended')).toBe(20);
+});
+
+test('nothing but the cron secret opens the cron route, and it opens nothing else', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+
+  for (const key of [null, ADMIN_KEY, await lapse.createKey('admin'), 'wrong', '']) {
+    expect((await lapse.send('GET', CRON, key)).status).toBe(401);
+  }
+  expect((await lapse.get('/v1/sweeps', CRON_SECRET)).status).toBe(401);
+  expect(await host.count('suspended')).toBe(1);
+});
+
+test('a call while another sweep of the scope runs answers zero counts', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+  const { AdvisoryLockService } = await import('../src/locks/advisory-lock.service.js');
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const holding = lapse.app.get(AdvisoryLockService).withLock({ name: 'sweep', onBusy: 'skip' }, () => held);
+
+  const [answer, refused] = await Promise.all([lapse.post(CLEANUP), lapse.post('/v1/sweeps')]);
+  release();
+  await holding;
+
+  expect([answer.status, answer.body]).toEqual([200, { cleanedUp: 0, failed: 0, total: 0 }]);
+  expect(refused.status).toBe(409);
+  expect(refused.body).toMatchObject({
+    code: 'sweep_running',
+    detail: expect.stringMatching(/held by "lapse sweep .+\/\d+" since/),
+  });
+  expect(await host.count('suspended')).toBe(1);
+});
