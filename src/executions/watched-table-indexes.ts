@@ -60,10 +60,10 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                 WHERE k.place <= i.indnkeyatts) AS columns
-         FROM pg_partition_tree($1::regclass) leaf
-         LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid
-        WHERE leaf.isleaf`,
-      [this.watched.name],
+         FROM (SELECT $1::regclass AS relid WHERE NOT $2::boolean
+               UNION ALL SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf AND $2::boolean) leaf
+         LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid`,
+      [this.watched.name, this.watched.partitioned],
     );
   }
 }

@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.js';
+import { ADMIN_KEY } from './support/lapse.js';
+import { useDatabase } from './support/world.js';
+
+const world = useDatabase();
+const services: Service[] = [];
+
+beforeEach(() => world.host.clear());
+afterEach(async () => {
+  await world.host.pool.query('DROP FUNCTION IF EXISTS slow() CASCADE');
+  await Promise.all(services.splice(0).map((service) => service.end('SIGKILL')));
+});
+
+/** The service as a process of its own, from its sources. */
+class Service {
+  output = '';
+  private readonly exited: Promise<unknown[]>;
+
+  private constructor(private readonly child: ChildProcess) {
+    this.exited = once(child, 'exit');
+    child.stdout?.on('data', (chunk) => {
+      this.output += chunk;
+    });
+    child.stderr?.on('data', (chunk) => {
+      this.output += chunk;
+    });
+  }
+
+  static run(environment: Record<string, string>): Service {
+    const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', 'src/main.ts'], {
+      env: {
+        PATH: process.env.PATH,
+        HOST: '127.0.0.1',
+        PORT: '0',
+        LAPSE_ADMIN_KEY: ADMIN_KEY,
+        LAPSE_SWEEP_CRON: 'off',
+        ...environment,
+      },
+    });
+    const service = new Service(child);
+    services.push(service);
+    return service;
+  }
+
+  /** Waits for the line that names the URL. */
+  async url(): Promise<string> {
+    const output = await eventually(
+      async () => this.output,
+      (text) => /Listening on http/.test(text),
+      20_000,
+    );
+    return (/Listening on (http:\/\/[^\s,"]+)/.exec(output) ?? [])[1] as string;
+  }
+
+  async end(signal?: NodeJS.Signals): Promise<{ code: number | null; ms: number }> {
+    const began = Date.now();
+    if (signal) {
+      this.child.kill(signal);
+    }
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await this.exited;
+    }
+    return { code: this.child.exitCode, ms: Date.now() - began };
+  }
+}
+
+async function slowRows(seconds: number): Promise<void> {
+  await world.host.pool.query(
+    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(${seconds}); RETURN NEW; END $$`,
+  );
+  await world.host.pool.query(
+    'CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()',
+  );
+}
+
+async function sweepOf(url: string): Promise<{ id: string }> {
+  const response = await fetch(`${url}/v1/sweeps?wait=0`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+  });
+  expect(response.status).toBe(202);
+  expect(response.headers.get('retry-after')).toBe('1');
+  const sweep = (await response.json()) as { id: string };
+  expect(response.headers.get('location')).toBe(`/v1/sweeps/${sweep.id}`);
+  return sweep;
+}
+
+async function recordOf(id: string): Promise<{ status: string; timed_out: number; error: string | null }> {
+  const { rows } = await world.host.pool.query('SELECT status, timed_out, error FROM lapse.sweeps WHERE id = $1', [id]);
+  return rows[0];
+}
+
+test('every fault of the configuration is told at once, before anything is touched', async () => {
+  const service = Service.run({
+    DATABASE_URL: 'mysql://root:hunter2@127.0.0.1/x',
+    LAPSE_APPROVAL_TIMEOUT: '30 minutes',
+    LAPSE_SWEEP_CRON: '* *',
+    LAPSE_SWEEP_BATCH_SIZE: '0',
+    LAPSE_ADMIN_KEY: 'short',
+    LAPSE_SCHEMA: 'a;b',
+    LAPSE_TIMEOUT: '5m',
+    PORT: '99999',
+  });
+
+  expect(await service.end()).toMatchObject({ code: 1 });
+  for (const name of [
+    'DATABASE_URL',
+    'LAPSE_APPROVAL_TIMEOUT',
+    'LAPSE_SWEEP_CRON',
+    'LAPSE_SWEEP_BATCH_SIZE',
+    'LAPSE_ADMIN_KEY',
+    'LAPSE_SCHEMA',
+    'LAPSE_TIMEOUT',
+    'PORT',
+  ]) {
+    expect(service.output).toMatch(new RegExp(`^  - ${name} `, 'm'));
+  }
+  expect(service.output).toMatch(/^The configuration has 8 faults:/);
+  expect(service.output).not.toMatch(/hunter2|short|at .*\.ts:/);
+});
+
+test('SIGTERM in the middle of a sweep ends the process within 5 seconds with honest counts', async () => {
+  await world.host.suspendMany(2_000, 31);
+  await slowRows(0.004);
+  const service = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
+  const { id } = await sweepOf(await service.url());
+  await eventually(
+    () => recordOf(id),
+    ({ timed_out }) => timed_out >= 100,
+  );
+
+  const { code, ms } = await service.end('SIGTERM');
+
+  expect(code).toBe(0);
+  expect(ms).toBeLessThan(5_000);
+  const sweep = await recordOf(id);
+  expect(sweep).toMatchObject({ status: 'interrupted', error: 'Lapse is shutting down' });
+  expect(sweep.timed_out).toBe(await world.host.count('failed'));
+  expect(await world.host.ledger()).toHaveLength(sweep.timed_out);
+  expect(sweep.timed_out).toBeLessThan(2_000);
+}, 60_000);
+
+test('kill -9 in the middle of a sweep loses nothing, and the next sweep of the scope says so and goes on', async () => {
+  await world.host.suspendMany(1_000, 31);
+  await slowRows(0.004);
+  const first = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
+  const { id } = await sweepOf(await first.url());
+  await eventually(
+    () => recordOf(id),
+    ({ timed_out }) => timed_out >= 100,
+  );
+
+  await first.end('SIGKILL');
+  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  const second = Service.run({ DATABASE_URL: world.databaseUrl });
+  const next = await sweepOf(await second.url());
+  await eventually(
+    () => recordOf(next.id),
+    ({ status }) => status === 'succeeded',
+  );
+
+  const [crashed, finished] = [await recordOf(id), await recordOf(next.id)];
+  expect(crashed).toMatchObject({ status: 'interrupted', error: expect.stringContaining('ended without finishing') });
+  expect(crashed.timed_out + finished.timed_out).toBe(1_000);
+  expect(await world.host.count('failed')).toBe(1_000);
+  expect(await world.host.ledger()).toHaveLength(1_000);
+}, 60_000);
+
+test('a sweep is cancelled after its batch by a replica that does not run it', async () => {
+  await world.host.suspendMany(2_000, 31);
+  await slowRows(0.004);
+  const [runs, cancels] = [0, 1].map(() =>
+    Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' }),
+  ) as [Service, Service];
+  const { id } = await sweepOf(await runs.url());
+  const other = await cancels.url();
+  const cancel = () =>
+    fetch(`${other}/v1/sweeps/${id}/cancel`, { method: 'POST', headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+
+  expect((await cancel()).status).toBe(202);
+  const sweep = await eventually(
+    () => recordOf(id),
+    ({ status }) => status !== 'running',
+  );
+
+  expect(sweep.status).toBe('cancelled');
+  expect(sweep.timed_out).toBe(await world.host.count('failed'));
+  expect(sweep.timed_out).toBeLessThan(2_000);
+  expect((await cancel()).status).toBe(409);
+}, 60_000);

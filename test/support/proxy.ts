@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import net from 'node:net';
+
+/** Stands between Lapse and PostgreSQL, and takes the connection away when a test says so. */
+export class Proxy {
+  private readonly sockets = new Set<net.Socket>();
+  private open = true;
+
+  private constructor(
+    private readonly server: net.Server,
+    readonly url: string,
+  ) {}
+
+  static async to(databaseUrl: string): Promise<Proxy> {
+    const target = new URL(databaseUrl);
+    let proxy: Proxy | undefined;
+    const server = net.createServer((client) => proxy?.connect(client, target));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = new URL(databaseUrl);
+    url.host = `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+    proxy = new Proxy(server, url.href);
+    return proxy;
+  }
+
+  /** Ends every connection, and refuses new ones. */
+  cut(): void {
+    this.open = false;
+    for (const socket of this.sockets) {
+      socket.destroy();
+    }
+  }
+
+  mend(): void {
+    this.open = true;
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  private connect(client: net.Socket, target: URL): void {
+    if (!this.open) {
+      client.destroy();
+      return;
+    }
+    const server = net.connect(Number(target.port), target.hostname);
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        this.sockets.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }
+}
