@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { buildService } from './build-service.js';
 import { assertDrained } from './drain.js';
 import { TIMEOUT_SECONDS } from './fixture.js';
 import type { Report } from './report.js';
@@ -28,22 +29,27 @@ export async function measureMemory(
   }
   const idle: number[] = [];
   const growth: number[] = [];
-  for (let round = 1; round <= sizes.rounds; round += 1) {
-    const url = await server.copy(template, COPY);
-    const measured = await drainOnce(url, sizes);
-    idle.push(measured.idle);
-    growth.push(measured.peak - measured.idle);
-    report.progress(
-      `memory, round ${round}: ${measured.idle.toFixed(1)} MB, ${measured.peak.toFixed(1)} MB at the peak`,
-    );
+  const build = await buildService();
+  try {
+    for (let round = 1; round <= sizes.rounds; round += 1) {
+      const url = await server.copy(template, COPY);
+      const measured = await drainOnce(build.main, url, sizes);
+      idle.push(measured.idle);
+      growth.push(measured.peak - measured.idle);
+      report.progress(
+        `memory, round ${round}: ${measured.idle.toFixed(1)} MB, ${measured.peak.toFixed(1)} MB at the peak`,
+      );
+    }
+  } finally {
+    await build.remove();
   }
   await server.drop(COPY);
   report.figure('memory: resident, idle', 'MB', spreadOf(idle));
   report.claim('memory: growth while draining', 'MB', spreadOf(growth), { atMost: 50 });
 }
 
-async function drainOnce(url: string, sizes: Sizes): Promise<{ idle: number; peak: number }> {
-  const service = await Service.start(url);
+async function drainOnce(main: string, url: string, sizes: Sizes): Promise<{ idle: number; peak: number }> {
+  const service = await Service.start(main, url);
   try {
     await service.sweep(NOTHING_IS_OVERDUE);
     await delay(SETTLE_MS);

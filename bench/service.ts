@@ -1,10 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const ADMIN_KEY = 'admin-key-of-the-benchmark-0123456789';
 const STARTS_WITHIN_MS = 60_000;
 
@@ -15,11 +12,8 @@ export class Service {
     private readonly url: string,
   ) {}
 
-  static async start(databaseUrl: string): Promise<Service> {
-    if (!existsSync(MAIN)) {
-      throw new Error(`${MAIN} is missing; run "npm run build" first`);
-    }
-    const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+  static async start(main: string, databaseUrl: string): Promise<Service> {
+    const child = spawn(process.execPath, ['--enable-source-maps', main], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         PATH: process.env.PATH,
@@ -76,7 +70,7 @@ async function urlIn(child: ChildProcess): Promise<string> {
         return url;
       }
     }
-    throw new Error(`${MAIN} ended, or didn't say within ${STARTS_WITHIN_MS / 1000} s where it listens`);
+    throw new Error(`The service ended, or didn't say within ${STARTS_WITHIN_MS / 1000} s where it listens`);
   } finally {
     clearTimeout(late);
     child.stdout?.resume();

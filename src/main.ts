@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { ConsoleLogger, type INestApplication, Logger } from '@nestjs/common';
+import { type INestApplication, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { keptAdminKey } from './access/kept-admin-key.js';
 import { AppModule } from './app.module.js';
@@ -10,13 +10,14 @@ import { EmbeddedPostgres } from './database/embedded-postgres.js';
 import { openDatabase } from './database/open-database.js';
 import { DemoHost } from './demo/demo-host.js';
 import { inspectWatchedTable } from './executions/watched-table.js';
+import { ServiceLogger } from './service-logger.js';
 
 /** Docker gives ten seconds between SIGTERM and SIGKILL; a shutdown that takes longer than this is cut off by us. */
 const SHUT_DOWN_WITHIN_MS = 4_500;
 
 async function start(): Promise<void> {
   const given = readConfiguration();
-  Logger.overrideLogger(new ConsoleLogger({ json: !given.embedded, logLevels: ['log', 'warn', 'error', 'fatal'] }));
+  Logger.overrideLogger(new ServiceLogger(given.embedded ? 'text' : 'json'));
   const embedded = given.embedded ? await EmbeddedPostgres.start({ dataDirectory: given.dataDirectory }) : undefined;
   try {
     const configuration = embedded

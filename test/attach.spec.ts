@@ -3,10 +3,10 @@ import pg from 'pg';
 import { readConfiguration } from '../src/config/configuration.js';
 import { openDatabase } from '../src/database/open-database.js';
 import { WatchedTableIndexes } from '../src/executions/watched-table-indexes.js';
+import { DatabaseProxy } from './support/database-proxy.js';
 import { createDatabase, dropDatabase, testServer } from './support/databases.js';
 import { eventually } from './support/eventually.js';
 import { Lapse } from './support/lapse.js';
-import { Proxy } from './support/proxy.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -202,7 +202,7 @@ test('a wrong password ends the boot at once, without the password in the messag
 test('a server that is away at boot is waited for', async () => {
   const { url, sql } = await emptyDatabase();
   await sql(table('timestamp'));
-  const proxy = await Proxy.to(url);
+  const proxy = await DatabaseProxy.to(url);
   cleanups.push(() => proxy.stop());
   proxy.cut();
   const boot = startLapse(proxy.url);
@@ -215,7 +215,7 @@ test('a server that goes away and comes back costs the ticks between, not the pr
   const { url, sql } = await emptyDatabase();
   await sql(table('timestamp'));
   await sql(insertSixty('timestamp'));
-  const proxy = await Proxy.to(url);
+  const proxy = await DatabaseProxy.to(url);
   cleanups.push(() => proxy.stop());
   const lapse = await startLapse(proxy.url);
   const { SweepsScheduler } = await import('../src/sweeps/sweeps.scheduler.js');

@@ -8,8 +8,8 @@ import { LockBusy } from '../src/locks/lock-options.js';
 import { lockSignal } from '../src/locks/lock-signal.js';
 import { LockLostError, LockUnavailableError, ShuttingDownError } from '../src/locks/locks.errors.js';
 import { WithAdvisoryLock } from '../src/locks/with-advisory-lock.decorator.js';
+import { DatabaseProxy } from './support/database-proxy.js';
 import { eventually } from './support/eventually.js';
-import { Proxy } from './support/proxy.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
@@ -178,7 +178,7 @@ test('shutdown tells the work, cuts atLeast short, waits for the work, and lets 
 });
 
 test('where the database of the locks is away, that is an error and never "free"', async () => {
-  const proxy = await Proxy.to(world.databaseUrl);
+  const proxy = await DatabaseProxy.to(world.databaseUrl);
   const service = newService(proxy.url);
   await service.holderOf('a');
   proxy.cut();

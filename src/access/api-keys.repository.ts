@@ -33,13 +33,13 @@ export class ApiKeysRepository {
     scope: TenantScope,
     key: Pick<ApiKeyEntity, 'publicId' | 'secretHash' | 'name' | 'role' | 'createdBy' | 'expiresAt'>,
   ): Promise<ApiKeyEntity> {
-    const { identifiers } = await this.keys
+    const { raw } = await this.keys
       .createQueryBuilder()
       .insert()
       .values({ ...key, tenantId: scope.tenantId })
       .returning('id')
       .execute();
-    return this.keys.findOneByOrFail({ id: identifiers[0]?.['id'] });
+    return this.keys.findOneByOrFail({ id: raw[0].id });
   }
 
   async list(scope: TenantScope, limit: number, after: string | undefined): Promise<ApiKeyEntity[]> {

@@ -33,7 +33,11 @@ export class AdvisoryLockService implements BeforeApplicationShutdown, OnApplica
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
     });
-    this.pool.on('error', (error) => this.logger.warn(`An idle lock connection ended: ${error.message}`));
+    this.pool.on('error', (error) => {
+      if (!this.stopping.signal.aborted) {
+        this.logger.warn(`An idle lock connection ended: ${error.message}`);
+      }
+    });
     // A connection that breaks while it is checked out says so to its query and to this event; without a listener the
     // event would end the process.
     this.pool.on('connect', (connection) => connection.on('error', () => undefined));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 /** Stands between Lapse and PostgreSQL, and takes the connection away when a test says so. */
-export class Proxy {
+export class DatabaseProxy {
   private readonly sockets = new Set<net.Socket>();
   private open = true;
 
@@ -11,15 +11,15 @@ export class Proxy {
     readonly url: string,
   ) {}
 
-  static async to(databaseUrl: string): Promise<Proxy> {
+  static async to(databaseUrl: string): Promise<DatabaseProxy> {
     const target = new URL(databaseUrl);
-    let proxy: Proxy | undefined;
+    let proxy: DatabaseProxy | undefined;
     const server = net.createServer((client) => proxy?.connect(client, target));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = new URL(databaseUrl);
     url.host = `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
-    proxy = new Proxy(server, url.href);
+    proxy = new DatabaseProxy(server, url.href);
     return proxy;
   }
 
