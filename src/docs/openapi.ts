@@ -9,8 +9,11 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .setDescription('Times out workflow executions that waited too long for approval.')
     .setVersion('1')
     .addServer('/')
-    .addBearerAuth({ type: 'http', description: 'An API key, or LAPSE_ADMIN_KEY' }, 'key')
-    .addBearerAuth({ type: 'http', description: 'CRON_SECRET, for the cron route alone' }, 'cron-secret')
+    .addBearerAuth({ type: 'http', bearerFormat: 'API key', description: 'An API key, or LAPSE_ADMIN_KEY' }, 'key')
+    .addBearerAuth(
+      { type: 'http', bearerFormat: 'secret', description: 'CRON_SECRET, for the cron route alone' },
+      'cron-secret',
+    )
     .addTag('Sweeps', 'Time out what is overdue, and look at what was done')
     .addTag('API keys', 'Who may call')
     .addTag('Drop-in', 'The two routes of the original service, with its bodies, answers and errors')
@@ -25,6 +28,11 @@ export function serveDocs(app: INestApplication, document: OpenAPIObject): void 
     jsonDocumentUrl: 'openapi.json',
     yamlDocumentUrl: 'openapi.yaml',
     customSiteTitle: 'Lapse',
-    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+    swaggerOptions: {
+      defaultModelsExpandDepth: 0,
+      persistAuthorization: true,
+      displayRequestDuration: true,
+      tryItOutEnabled: true,
+    },
   });
 }

@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
 const MINUTES_OF_TEN_YEARS = 5_256_000;
@@ -15,16 +15,19 @@ export class CleanupStaleBody {
   limit = 100;
 }
 
+@ApiSchema({ name: 'CleanupStaleResult' })
 export class CleanupStaleDto {
   @ApiProperty({ type: 'integer', example: 12 }) cleanedUp!: number;
   @ApiProperty({ type: 'integer', example: 0 }) failed!: number;
   @ApiProperty({ type: 'integer', example: 12 }) total!: number;
 }
 
+@ApiSchema({ name: 'CronCleanupStaleResult' })
 export class CronCleanupStaleDto extends CleanupStaleDto {
   @ApiProperty({ enum: [true] }) ok!: true;
 }
 
+@ApiSchema({ name: 'DropInError' })
 export class DropInErrorDto {
   @ApiProperty({ example: 'body.limit: must be a whole number from 1 to 1000' }) error!: string;
 }

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { applyDecorators } from '@nestjs/common';
 import {
   ApiExtraModels,
@@ -27,25 +28,43 @@ export class ProblemDto {
   errors?: InputFaultDto[];
 }
 
-const DESCRIPTIONS = {
-  400: 'The input has faults; `errors` names each',
-  401: 'No valid credential',
-  403: "The credential's role doesn't allow it",
-  404: 'There is no such thing in the scope of the credential',
-  409: 'It conflicts with what is going on',
-  503: 'The database does not answer at the moment',
+/** What is said of each problem in the document; the words and codes are those of the errors themselves. */
+const PROBLEMS = {
+  400: { description: 'The input has faults; `errors` names each', code: 'invalid_input' },
+  401: { description: 'No valid credential', code: 'unauthenticated' },
+  403: { description: "The credential's role doesn't allow it", code: 'role_missing' },
+  404: { description: 'There is no such thing in the scope of the credential', code: 'not_found' },
+  409: { description: 'It conflicts with what is going on', code: 'sweep_running' },
+  503: { description: 'The database does not answer at the moment', code: 'database_unavailable' },
 } as const;
 
 /** Documents the problems that a route of ours answers; 401, 403 and 503 come with every one. */
-export function Problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
+export function Problems(...statuses: (keyof typeof PROBLEMS)[]) {
   return applyDecorators(
     ApiExtraModels(ProblemDto),
     ...([401, 403, 503, ...statuses] as const).map((status) =>
       ApiResponse({
         status,
-        description: DESCRIPTIONS[status],
-        content: { 'application/problem+json': { schema: { $ref: getSchemaPath(ProblemDto) } } },
+        description: PROBLEMS[status].description,
+        content: {
+          'application/problem+json': { schema: { $ref: getSchemaPath(ProblemDto) }, example: exampleOf(status) },
+        },
       }),
     ),
   );
+}
+
+function exampleOf(status: keyof typeof PROBLEMS) {
+  const { description, code } = PROBLEMS[status];
+  const fault = { path: 'query.limit', message: 'must be a whole number from 1 to 500, not 0' };
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail: status === 400 ? `${fault.path}: ${fault.message}` : description,
+    instance: '/v1/sweeps',
+    code,
+    requestId: '2edb11b7-2a68-4537-9490-ecbe0609831c',
+    ...(status === 400 ? { errors: [fault] } : {}),
+  };
 }

@@ -8,6 +8,14 @@ import { Problems } from '../http/problem.dto.js';
 import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepIdParam, SweepPageDto, WaitQuery } from './sweeps.dto.js';
 import { SweepsService } from './sweeps.service.js';
 
+const SWEEP_EXAMPLES = {
+  'Count first': { value: { dryRun: true } },
+  'Everything that is overdue': { value: {} },
+  'One tenant, an hour at least, the 1000 oldest': {
+    value: { tenantId: 'acme-robotics', timeoutSeconds: 3600, limit: 1000, reason: 'Cleaning up after the incident' },
+  },
+};
+
 @ApiTags('Sweeps')
 @Controller('v1/sweeps')
 export class SweepsController {
@@ -17,7 +25,7 @@ export class SweepsController {
   @HttpCode(200)
   @RequiresRole('operator')
   @ApiOperation({ operationId: 'requestSweep', summary: 'Time out what is overdue now' })
-  @ApiBody({ type: RequestSweepBody, required: false })
+  @ApiBody({ type: RequestSweepBody, required: false, examples: SWEEP_EXAMPLES })
   @ApiOkResponse({ type: SweepDto, description: 'The sweep has ended' })
   @ApiAcceptedResponse({
     type: SweepDto,
