@@ -15,59 +15,63 @@ import { ServiceLogger } from './service-logger.js';
 /** Docker gives ten seconds between SIGTERM and SIGKILL; a shutdown that takes longer than this is cut off by us. */
 const SHUT_DOWN_WITHIN_MS = 4_500;
 
+/** What has been started, to be stopped in the opposite order. */
+const started: { stop(): Promise<unknown> }[] = [];
+
 async function start(): Promise<void> {
   const given = readConfiguration();
   Logger.overrideLogger(new ServiceLogger(given.embedded ? 'text' : 'json'));
-  const embedded = given.embedded ? await EmbeddedPostgres.start({ dataDirectory: given.dataDirectory }) : undefined;
-  try {
-    const configuration = embedded
-      ? given.withEmbedded({ url: embedded.url, adminKey: await keptAdminKey(given.dataDirectory) })
-      : given;
-    const app = await serve(configuration);
-    const demo = configuration.demo ? await DemoHost.start(configuration) : undefined;
-    await announce(app, configuration);
-    stopOnSignal(async () => {
-      await demo?.stop();
-      await app.close();
-      await embedded?.stop();
-    });
-  } catch (error) {
-    await embedded?.stop();
-    throw error;
+  const configuration = given.embedded ? await startEmbeddedPostgres(given) : given;
+  const app = await serve(configuration);
+  if (configuration.demo) {
+    started.push(await DemoHost.start(configuration));
   }
+  await announce(app, configuration);
+}
+
+async function startEmbeddedPostgres(configuration: Configuration): Promise<Configuration> {
+  const { dataDirectory } = configuration;
+  const postgres = await EmbeddedPostgres.start({ dataDirectory });
+  started.push(postgres);
+  return configuration.withEmbedded({ url: postgres.url, adminKey: await keptAdminKey(dataDirectory) });
 }
 
 async function serve(configuration: Configuration): Promise<INestApplication> {
   const dataSource = await openDatabase(configuration);
   await inspectWatchedTable(dataSource, configuration.watchedSchema);
   const app = await NestFactory.create(AppModule.for(configuration, dataSource), APP_OPTIONS);
+  started.push({ stop: () => app.close() });
   configureApp(app);
   await app.listen(configuration.port, configuration.host);
   return app;
 }
 
-function stopOnSignal(stop: () => Promise<void>): void {
+async function stopAll(): Promise<void> {
+  setTimeout(() => process.exit(1), SHUT_DOWN_WITHIN_MS).unref();
+  for (const part of started.splice(0).reverse()) {
+    await part.stop();
+  }
+}
+
+/** From the first moment on: as process 1 of a container, Node gets no default action for a signal. */
+function stopOnSignal(): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (stopping) {
-      return;
+    if (!stopping) {
+      stopping = true;
+      Logger.log(`${signal}: stopping`, 'Lapse');
+      stopAll().then(() => process.exit(0), giveUp);
     }
-    stopping = true;
-    Logger.log(`${signal}: stopping`, 'Lapse');
-    setTimeout(() => process.exit(1), SHUT_DOWN_WITHIN_MS).unref();
-    stop().then(
-      () => process.exit(0),
-      (error) => giveUp(error),
-    );
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
 }
 
-/** One line or a few, in words: what is wrong is for a person to mend, and a stack would hide it. */
+/** A line or a few, in words: what is wrong is for a person to mend, and a stack would hide it. */
 function giveUp(error: unknown): void {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  stopAll().finally(() => process.exit(1));
 }
 
+stopOnSignal();
 start().catch(giveUp);

@@ -41,9 +41,7 @@ export class SweepsScheduler implements OnApplicationBootstrap {
         await this.housekeeping.tidy();
       }
     } catch (error) {
-      this.logger.warn(
-        `This tick did not sweep: ${error instanceof Error ? error.message : error}; the next one tries again`,
-      );
+      this.logger.warn(`The tick broke off: ${error instanceof Error ? error.message : error}; the next one goes on`);
     }
   }
 
