@@ -10,29 +10,44 @@ import type { Sizes } from './sizes.js';
  */
 export const TIMEOUT_SECONDS = 12 * 3600;
 
-const DRAIN_TEMPLATE = 'lapse_bench_drain_template';
 const IDLE_DATABASE = 'lapse_bench_idle';
 
 /**
- * The watched table after half a year without anybody who times out: executions in the order in which they began, one
- * in twenty forgotten while suspended, and as many of the youngest waiting for an approval just now.
+ * How the overdue executions lie among the others, in the order in which all began. It decides how many pages the drain
+ * of a given number changes, and so what any way of doing it costs.
  */
-export async function createDrainTemplate(server: BenchServer, sizes: Sizes): Promise<string> {
-  const url = await createTables(server, DRAIN_TEMPLATE);
-  const forgottenEvery = Math.floor((sizes.rows - (sizes.suspended - sizes.overdue)) / sizes.overdue);
+export const LAYOUTS = {
+  /** Nobody timed anything out for half a year: one in twenty was forgotten, each on a page of its own. */
+  'half a year': (sizes: Sizes) => Math.floor((sizes.rows - (sizes.suspended - sizes.overdue)) / sizes.overdue),
+  /** Nobody approved for one night: two of three of the last executions before the youngest were forgotten. */
+  'one night': () => 1.5,
+} as const;
+
+export type Layout = keyof typeof LAYOUTS;
+
+const DRAIN_TEMPLATES: Record<Layout, string> = {
+  'half a year': 'lapse_bench_half_a_year',
+  'one night': 'lapse_bench_one_night',
+};
+
+/** The watched table with a backlog, and as many of the youngest waiting for an approval just now. */
+export async function createDrainTemplate(server: BenchServer, sizes: Sizes, layout: Layout): Promise<string> {
+  const url = await createTables(server, DRAIN_TEMPLATES[layout]);
   const firstWaiting = sizes.rows - (sizes.suspended - sizes.overdue);
+  const forgottenEvery = LAYOUTS[layout](sizes);
+  const firstForgotten = firstWaiting - Math.ceil(sizes.overdue * forgottenEvery);
   await fill(
     url,
     { rows: sizes.rows, tenants: sizes.tenants },
     `CASE WHEN n > ${firstWaiting} THEN 'suspended'
-          WHEN n % ${forgottenEvery} = 0 AND n <= ${forgottenEvery * sizes.overdue} THEN 'suspended'
+          WHEN n > ${firstForgotten} AND floor(n / ${forgottenEvery}) <> floor((n - 1) / ${forgottenEvery}) THEN 'suspended'
           WHEN n % 50 = 7 THEN 'failed'
           WHEN n % 500 = 11 THEN 'running'
           ELSE 'completed' END`,
     `CASE WHEN n > ${firstWaiting} THEN now() - (${sizes.rows} - n) * interval '10 minutes' / ${sizes.rows - firstWaiting}
           ELSE now() - interval '1 day' - (${sizes.rows} - n) * interval '180 days' / ${sizes.rows} END`,
   );
-  return DRAIN_TEMPLATE;
+  return DRAIN_TEMPLATES[layout];
 }
 
 /** As many executions as the drain has rows, all suspended within the last minutes: the most that can wait for nothing. */
@@ -103,7 +118,7 @@ async function fill(
   });
 }
 
-/** What the reference host keeps: a stream's name always, and about 300 bytes of a tool call while it waits. */
+/** What the reference host keeps: a stream's name always, and about 350 bytes of a tool call while it waits. */
 function metadata(n: string, status: string): string {
   return `jsonb_build_object('continuationStreamNamespace', 'stream-' || md5('s' || ${n}))
     || CASE ${status} WHEN 'suspended' THEN jsonb_build_object('pendingToolApproval', jsonb_build_object(

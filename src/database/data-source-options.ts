@@ -8,6 +8,9 @@ import { CreateLapseTables1763800000000 } from './migrations/1763800000000-creat
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
 const SILENT_SERVER_MS = 45_000;
 
+/** Longer than the usual interval of the schedule, so that a tick needn't connect anew. */
+const IDLE_CONNECTION_MS = 150_000;
+
 /** The one place where the connection, the entities and the migrations are named. */
 export function dataSourceOptions(configuration: Configuration) {
   return {
@@ -22,6 +25,7 @@ export function dataSourceOptions(configuration: Configuration) {
     installExtensions: false,
     poolSize: 10,
     extra: {
+      idleTimeoutMillis: IDLE_CONNECTION_MS,
       connectionTimeoutMillis: 10_000,
       query_timeout: SILENT_SERVER_MS,
       keepAlive: true,

@@ -17,7 +17,10 @@ const SERVING = [
 ] as const;
 
 interface FoundIndex {
+  /** Qualified, and quoted where it has to be. */
   table: string;
+  /** The bare name of the same table. */
+  name: string;
   columns: string[] | null;
   predicate: string | null;
 }
@@ -43,25 +46,27 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
   /** What is missing, with the exact commands. A partitioned table takes them partition by partition. */
   async missing(): Promise<{ purpose: string; commands: string[] }[]> {
     const indexes = await this.indexesOfEachPartition();
-    const tables = [...new Set(indexes.map(({ table }) => table))];
+    const tables = new Map(indexes.map(({ table, name }) => [table, name]));
     return SERVING.map(({ purpose, suffix, columns }) => ({
       purpose,
-      commands: tables
-        .filter((table) => !indexes.some((index) => index.table === table && serves(index, columns)))
-        .map((table) => createIndex(table, suffix, columns)),
+      commands: [...tables]
+        .filter(([table]) => !indexes.some((index) => index.table === table && serves(index, columns)))
+        .map(([table, name]) => createIndex(table, `${name}_${suffix}`, columns)),
     })).filter(({ commands }) => commands.length > 0);
   }
 
   /** One row per valid index of each table that holds rows; a table without any comes with null columns. */
   private indexesOfEachPartition(): Promise<FoundIndex[]> {
     return this.dataSource.query(
-      `SELECT leaf.relid::text AS table, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+      `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
               (SELECT array_agg(a.attname::text ORDER BY k.place)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                 WHERE k.place <= i.indnkeyatts) AS columns
          FROM (SELECT $1::regclass AS relid WHERE NOT $2::boolean
                UNION ALL SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf AND $2::boolean) leaf
+         JOIN pg_class c ON c.oid = leaf.relid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid`,
       [this.watched.name, this.watched.partitioned],
     );
@@ -76,10 +81,7 @@ function serves(index: FoundIndex, columns: readonly string[]): boolean {
   return (isPartial || index.predicate === null) && wanted.every((column, at) => found[at] === column);
 }
 
-function createIndex(table: string, suffix: string, columns: readonly string[]): string {
-  const bare = table
-    .replace(/^.*\./, '')
-    .replaceAll('"', '')
-    .slice(0, 63 - suffix.length - 1);
-  return `CREATE INDEX CONCURRENTLY "${bare}_${suffix}" ON ${table} (${columns.join(', ')}) WHERE status = 'suspended'`;
+function createIndex(table: string, index: string, columns: readonly string[]): string {
+  const name = /^[a-z_][a-z0-9_]{0,62}$/.test(index) ? index : `"${index.replaceAll('"', '')}"`;
+  return `CREATE INDEX CONCURRENTLY ${name} ON ${table} (${columns.join(', ')}) WHERE status = 'suspended'`;
 }

@@ -12,6 +12,8 @@ import { withLockSignal } from './lock-signal.js';
 import { LockUnavailableError, ShuttingDownError } from './locks.errors.js';
 
 const CONNECT_WITHIN_MS = 5_000;
+/** Longer than the usual interval of a schedule, so that a tick needn't connect anew. */
+const IDLE_CONNECTION_MS = 150_000;
 const DRAIN_WITHIN_MS = 3_500;
 
 /** Runs work under PostgreSQL advisory locks, each on a connection of its own, outside the application's pool. */
@@ -29,6 +31,7 @@ export class AdvisoryLockService implements BeforeApplicationShutdown, OnApplica
       connectionString: configuration.lockDatabaseUrl,
       application_name: 'lapse-locks',
       max: 50,
+      idleTimeoutMillis: IDLE_CONNECTION_MS,
       connectionTimeoutMillis: CONNECT_WITHIN_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,

@@ -48,11 +48,14 @@ export class OverdueExecutionsRepository {
     this.schema = schemaOf(dataSource);
   }
 
-  /** Cheap enough for every idle tick: one probe of the index, without the machinery of a batch. */
+  /**
+   * Cheap enough for every idle tick: one probe of the index, without the machinery of a batch. The order makes it that:
+   * on stale statistics the planner would else read the table until it meets a row, and there is none.
+   */
   async anyDue(scope: TenantScope, due: Due): Promise<boolean> {
     const parameters = new SqlParameters();
     const rows = await this.dataSource.query(
-      `SELECT FROM ${this.watched.name} e WHERE ${this.isDue(scope, due, parameters)} LIMIT 1`,
+      `SELECT FROM ${this.watched.name} e WHERE ${this.isDue(scope, due, parameters)} ORDER BY e.updated_at LIMIT 1`,
       parameters.values,
     );
     return rows.length > 0;
@@ -120,14 +123,16 @@ export class OverdueExecutionsRepository {
            AND e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
            AND e.updated_at = claimed.updated_at
            AND ${this.isDue(scope, due, parameters)}
-        RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id, e.metadata,
+        RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
+                  e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
+                  e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
                   ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
       ),
       recorded AS (
         INSERT INTO ${schema}.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
                                         tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
         SELECT ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id,
-               metadata #>> '{pendingToolApproval,toolCallId}', metadata #>> '{pendingToolApproval,toolName}',
+               tool_call_id, tool_name,
                suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at
           FROM timed_out
         RETURNING 1
