@@ -59,7 +59,11 @@ export const lapse: Contender = {
   },
 };
 
-/** Selects 100, oldest first, then updates each by its key over ten connections, until nothing is left. */
+/**
+ * What a service does that reads rows, changes them and saves them: selects 100, oldest first, merges the metadata of
+ * each in the application, and saves ten at a time by their keys, over ten connections, until nothing is left. The
+ * reference host waits 50 ms between the tens; here nobody waits.
+ */
 export const knownWay: Contender = {
   name: 'the known way',
   keepsLedger: false,
@@ -78,14 +82,22 @@ export const knownWay: Contender = {
 
 async function timeOutNextHundred(pool: pg.Pool): Promise<boolean> {
   const { rows } = await pool.query(
-    `SELECT tenant_id, project_id, id FROM workflow_executions WHERE ${IS_OVERDUE} ORDER BY updated_at LIMIT 100`,
+    `SELECT * FROM workflow_executions WHERE ${IS_OVERDUE} ORDER BY updated_at LIMIT 100`,
   );
-  await Promise.all(
-    rows.map(({ tenant_id, project_id, id }) =>
-      pool.query(`${TIME_OUT} WHERE tenant_id = $1 AND project_id = $2 AND id = $3`, [tenant_id, project_id, id]),
-    ),
-  );
+  for (let first = 0; first < rows.length; first += 10) {
+    await Promise.all(rows.slice(first, first + 10).map((row) => saveTimedOut(pool, row)));
+  }
   return rows.length > 0;
+}
+
+async function saveTimedOut(pool: pg.Pool, row: Record<string, unknown>): Promise<void> {
+  const { tenant_id, project_id, id, metadata } = row;
+  const merged = { ...(metadata as object), failureReason: 'approval_timeout', timedOutAt: new Date().toISOString() };
+  await pool.query(
+    `UPDATE workflow_executions SET status = 'failed', updated_at = $4, metadata = $5
+      WHERE tenant_id = $1 AND project_id = $2 AND id = $3 RETURNING *`,
+    [tenant_id, project_id, id, new Date().toISOString(), merged],
+  );
 }
 
 function runOne(url: string, statement: string): Promise<number> {

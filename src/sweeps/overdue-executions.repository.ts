@@ -104,6 +104,7 @@ export class OverdueExecutionsRepository {
     const sweepId = `${parameters.add(batch.sweepId)}::uuid`;
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (${this.candidatesSql(scope, due, batch, parameters)}),
+      moment AS MATERIALIZED (${momentSql(watched, schema, sweepId)}),
       claimed AS MATERIALIZED (
         SELECT c.place, e.tenant_id, e.project_id, e.id, e.updated_at
           FROM candidates c
@@ -116,9 +117,9 @@ export class OverdueExecutionsRepository {
       timed_out AS (
         UPDATE ${watched.name} e
            SET status = 'failed',
-               updated_at = ${watched.asUpdatedAt('statement_timestamp()')},
-               metadata = ${timedOutMetadata('e.metadata', sweepId)}
-          FROM claimed
+               updated_at = moment.updated_at,
+               metadata = ${asObject('e.metadata')} || moment.metadata
+          FROM claimed CROSS JOIN moment
          WHERE e.ctid = claimed.place
            AND e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
            AND e.updated_at = claimed.updated_at
@@ -129,12 +130,12 @@ export class OverdueExecutionsRepository {
                   ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
       ),
       recorded AS (
-        INSERT INTO ${schema}.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
+        INSERT INTO ${schema}.timeouts (id, sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
                                         tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
-        SELECT ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id,
-               tool_call_id, tool_name,
+        SELECT (moment.id_prefix || lpad(to_hex(moment.id_start + row_number() OVER ()), 12, '0'))::uuid,
+               ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id, tool_call_id, tool_name,
                suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at
-          FROM timed_out
+          FROM timed_out CROSS JOIN moment
         RETURNING 1
       ),
       recovered AS (
@@ -218,11 +219,26 @@ export class OverdueExecutionsRepository {
   }
 }
 
-/** Merged into what the host keeps there, never put in its place. */
-function timedOutMetadata(metadata: string, sweepId: string): string {
-  const kept = `CASE WHEN ${metadata} IS NULL THEN '{}'::jsonb
-                     WHEN jsonb_typeof(${metadata}) = 'object' THEN ${metadata}
-                     ELSE jsonb_build_object('previousMetadata', ${metadata}) END`;
-  const moment = `to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-  return `${kept} || jsonb_build_object('failureReason', 'approval_timeout', 'timedOutAt', ${moment}, 'sweepId', ${sweepId})`;
+/**
+ * What every execution of a batch gets, worked out once: its `metadata` is merged into what the host keeps there. The
+ * ids of the ledger rows are UUIDv7 with a counter: 60 random bits that the batch draws once, and in them room to count
+ * to 2^14. So they keep the order of the sweep, and cost a third of a random one each.
+ */
+function momentSql(watched: WatchedTable, schema: string, sweepId: string): string {
+  return `
+    SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at,
+           jsonb_build_object(
+             'failureReason', 'approval_timeout',
+             'timedOutAt', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+             'sweepId', ${sweepId}) AS metadata,
+           left(id::text, 24) AS id_prefix,
+           ('x' || right(id::text, 12))::bit(48)::bigint & ~16383::bigint AS id_start
+      FROM (SELECT ${schema}.uuid_v7() AS id) drawn`;
+}
+
+/** Metadata that is no object is kept under `previousMetadata`. */
+function asObject(metadata: string): string {
+  return `CASE WHEN ${metadata} IS NULL THEN '{}'::jsonb
+               WHEN jsonb_typeof(${metadata}) = 'object' THEN ${metadata}
+               ELSE jsonb_build_object('previousMetadata', ${metadata}) END`;
 }
