@@ -18,14 +18,13 @@ export class ApiKeysRepository {
   }
 
   /** Written at most once a minute per key, so that a busy key doesn't turn every read into a write. */
-  async noteUse(_scope: TenantScope, id: string): Promise<void> {
+  async noteUse(scope: TenantScope, id: string): Promise<void> {
     await this.keys
       .createQueryBuilder()
       .update()
       .set({ lastUsedAt: () => 'statement_timestamp()' })
-      .where(`id = :id AND (last_used_at IS NULL OR last_used_at < statement_timestamp() - interval '1 minute')`, {
-        id,
-      })
+      .where('id = :id AND tenant_id IS NOT DISTINCT FROM :tenantId', { id, tenantId: scope.tenantId })
+      .andWhere(`(last_used_at IS NULL OR last_used_at < statement_timestamp() - interval '1 minute')`)
       .execute();
   }
 

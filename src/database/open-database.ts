@@ -6,13 +6,10 @@ import { createWatchedTables } from './create-watched-tables.js';
 import { dataSourceOptions } from './data-source-options.js';
 import { DatabaseRefusedError } from './database.errors.js';
 import { migrate } from './migrate.js';
-import { sqlStateOf } from './sql-state.js';
+import { isServerTrouble, sqlStateOf } from './sql-state.js';
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
-
-/** SQLSTATE classes that waiting cures: connection trouble, too many clients, a server that starts or stops. */
-const PASSING_CLASSES = ['08', '53', '57'];
 
 /**
  * Connects, waiting for as long as the server is away, and brings Lapse's own tables up to date.
@@ -41,7 +38,7 @@ async function connectPatiently(configuration: Configuration): Promise<DataSourc
       return await new DataSource(dataSourceOptions(configuration)).initialize();
     } catch (error) {
       const state = sqlStateOf(error);
-      if (state !== undefined && !PASSING_CLASSES.includes(state.slice(0, 2))) {
+      if (state !== undefined && !isServerTrouble(state)) {
         throw new DatabaseRefusedError(error);
       }
       logger.warn(`Waiting for PostgreSQL: ${describe(error)}; next try in ${pause} ms`);

@@ -9,3 +9,11 @@ export function sqlStateOf(error: unknown): string | undefined {
   }
   return sqlStateOf(driverError ?? cause);
 }
+
+/**
+ * Whether an SQLSTATE tells of trouble of the connection or the server, which passes and is no statement's fault:
+ * connection exceptions, exhausted resources, system errors, internal errors, a server that starts or stops.
+ */
+export function isServerTrouble(state: string): boolean {
+  return ['08', '53', '58', 'XX'].includes(state.slice(0, 2)) || state.startsWith('57P');
+}

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { sqlStateOf } from '../database/sql-state.js';
+import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
 import { type InputFault, InvalidInputError, ProblemError } from './problem.error.js';
 import { requestIdOf } from './request-id.js';
 
@@ -33,8 +33,7 @@ export class ProblemFilter implements ExceptionFilter {
     const known = asProblemError(error);
     const requestId = requestIdOf(response);
     if (known.status >= 500) {
-      const stack = error instanceof Error ? error.stack : undefined;
-      this.logger.error(`${request.method} ${request.path} failed (request ${requestId}): ${String(error)}`, stack);
+      this.report(`${request.method} ${request.path} failed (request ${requestId})`, known.status, error);
     }
     if (response.headersSent) {
       response.destroy();
@@ -43,6 +42,15 @@ export class ProblemFilter implements ExceptionFilter {
     response.status(known.status).set(known.headers);
     const writeProblem = response.locals.writeProblem ?? writeProblemJson;
     writeProblem(asProblem(known, request, requestId), response);
+  }
+
+  /** What passes by itself is one line; what is a fault of ours comes with its stack. */
+  private report(what: string, status: number, error: unknown): void {
+    if (status === 503) {
+      this.logger.warn(`${what}: ${String(error)}`);
+    } else {
+      this.logger.error(`${what}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
+    }
   }
 }
 
@@ -108,10 +116,10 @@ function httpProblem(error: unknown): ProblemError | undefined {
     : new ProblemError({ status, code: 'http_error', detail: error.message, cause: error });
 }
 
-/** Away for the moment rather than wrong: connection trouble, too many clients, a server that starts or stops. */
+/** Away for the moment rather than wrong. */
 function databaseProblem(error: unknown): ProblemError | undefined {
   const state = sqlStateOf(error);
-  const away = state ? ['08', '53', '57'].includes(state.slice(0, 2)) : isConnectionError(error);
+  const away = state ? isServerTrouble(state) : isConnectionError(error);
   return away
     ? new ProblemError({
         status: 503,

@@ -28,17 +28,17 @@ export class FailuresRepository {
 
   /** Records one more failed attempt, and counts it in its sweep. The pause doubles from a minute up to an hour. */
   async record(
-    _scope: TenantScope,
+    scope: TenantScope,
     failed: { execution: DuePosition; sweepId: string; reason: string },
     transaction: QueryRunner,
   ): Promise<{ cancelRequested: boolean }> {
     const { execution, sweepId, reason } = failed;
-    const [row] = await transaction
-      .query(
-        `WITH recorded AS (
+    const [[row]] = await transaction.query(
+      `WITH recorded AS (
          INSERT INTO ${this.schema}.failures AS f
            (tenant_id, project_id, execution_id, last_reason, last_sweep_id, next_try_at)
-         VALUES ($1, $2, $3, $4, $5, statement_timestamp() + interval '1 minute')
+         SELECT $1::text, $2::text, $3::text, $4::text, $5::uuid, statement_timestamp() + interval '1 minute'
+          WHERE $6::text IS NULL OR $6 = $1
          ON CONFLICT (tenant_id, project_id, execution_id) DO UPDATE
            SET attempts = f.attempts + 1,
                last_failed_at = statement_timestamp(),
@@ -46,12 +46,11 @@ export class FailuresRepository {
                last_sweep_id = excluded.last_sweep_id,
                next_try_at = statement_timestamp() + least(interval '1 minute' * 2 ^ least(f.attempts, 10), interval '1 hour')
        )
-       UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = $5
+       UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = $5::uuid
        RETURNING cancel_requested_at IS NOT NULL AS "cancelRequested"`,
-        [execution.tenantId, execution.projectId, execution.id, reason, sweepId],
-      )
-      .then(([rows]: [{ cancelRequested: boolean }[]]) => rows);
-    return row ?? { cancelRequested: false };
+      [execution.tenantId, execution.projectId, execution.id, reason, sweepId, scope.tenantId],
+    );
+    return row;
   }
 
   /** Longest failing first. */

@@ -222,7 +222,7 @@ export class OverdueExecutionsRepository {
 /**
  * What every execution of a batch gets, worked out once: its `metadata` is merged into what the host keeps there. The
  * ids of the ledger rows are UUIDv7 with a counter: 60 random bits that the batch draws once, and in them room to count
- * to 2^14. So they keep the order of the sweep, and cost a third of a random one each.
+ * to 2^14. So they keep the order of the sweep, and cost less than a random one each.
  */
 function momentSql(watched: WatchedTable, schema: string, sweepId: string): string {
   return `

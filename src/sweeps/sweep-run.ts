@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { inShortTransaction } from '../database/short-transaction.js';
-import { sqlStateOf } from '../database/sql-state.js';
+import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
 import { BatchSize } from './batch-size.js';
 import type { FailuresRepository } from './failures.repository.js';
 import type { BatchResult, Due, DuePosition, OverdueExecutionsRepository } from './overdue-executions.repository.js';
@@ -12,10 +12,6 @@ import { UpdateSuppressedError } from './sweeps.errors.js';
 const LIMITS = { statementTimeout: 2_000, lockTimeout: 1_000 };
 const MOST_TRIES = 5;
 const FIRST_PAUSE_MS = 200;
-
-/** Connection trouble, exhausted resources, a server that stops or starts: not the fault of any row. */
-const DATABASE_TROUBLE_CLASSES = ['08', '53', '58', 'XX'];
-const SERVER_STOPS = '57P';
 
 /** What a run works with. */
 export interface SweepTools {
@@ -163,12 +159,13 @@ export class SweepRun {
   }
 }
 
+/** Not the fault of any row. An error without an SQLSTATE came from the connection. */
 function isDatabaseTrouble(error: unknown): boolean {
   if (error instanceof UpdateSuppressedError) {
     return false;
   }
   const state = sqlStateOf(error);
-  return state === undefined || DATABASE_TROUBLE_CLASSES.includes(state.slice(0, 2)) || state.startsWith(SERVER_STOPS);
+  return state === undefined || isServerTrouble(state);
 }
 
 /** The server's own words with their SQLSTATE, cut where a trigger was talkative. */

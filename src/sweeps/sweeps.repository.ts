@@ -56,13 +56,13 @@ export class SweepsRepository {
   }
 
   /** Ends a running sweep; one that somebody has already marked interrupted stays so. */
-  async finish(_scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<void> {
+  async finish(scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<void> {
     await this.dataSource.query(
       `UPDATE ${this.table}
           SET status = CASE WHEN $2 = 'succeeded' AND failed > 0 THEN 'partial' ELSE $2 END,
               error = $3, finished_at = statement_timestamp()
-        WHERE id = $1 AND status = 'running'`,
-      [id, status, error],
+        WHERE id = $1 AND status = 'running' AND ($4::text IS NULL OR tenant_id = $4)`,
+      [id, status, error, scope.tenantId],
     );
   }
 
@@ -98,21 +98,17 @@ export class SweepsRepository {
     return affected === 1 || this.sweeps.existsBy({ id, status: 'running', ...ofTenant(scope) });
   }
 
-  async isCancelRequested(_scope: TenantScope, id: string): Promise<boolean> {
-    return !(await this.sweeps.existsBy({ id, cancelRequestedAt: IsNull() }));
-  }
-
-  async countDryRun(_scope: TenantScope, id: string, timedOut: number): Promise<void> {
-    await this.sweeps.update({ id }, { timedOut });
+  async countDryRun(scope: TenantScope, id: string, timedOut: number): Promise<void> {
+    await this.sweeps.update({ id, ...ofTenant(scope) }, { timedOut });
   }
 
   async listRunningAcrossTenants(): Promise<SweepEntity[]> {
     return this.sweeps.findBy({ status: 'running' });
   }
 
-  async markInterrupted(_scope: TenantScope, id: string): Promise<void> {
+  async markInterrupted(scope: TenantScope, id: string): Promise<void> {
     await this.sweeps.update(
-      { id, status: 'running' },
+      { id, status: 'running', ...ofTenant(scope) },
       { status: 'interrupted', finishedAt: () => 'statement_timestamp()', error: ABANDONED },
     );
   }
