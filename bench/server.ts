@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { EmbeddedPostgres } from '../src/database/embedded-postgres.js';
+import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 
 /** Durability stays as PostgreSQL ships it. The WAL limit keeps checkpoints, which cost whoever is running, out. */
 const SETTINGS = {

@@ -6,7 +6,7 @@ import { AppModule } from './app.module.js';
 import { announce } from './banner.js';
 import { type Configuration, readConfiguration } from './config/configuration.js';
 import { APP_OPTIONS, configureApp } from './configure-app.js';
-import { EmbeddedPostgres } from './database/embedded-postgres.js';
+import { EmbeddedPostgres } from './database/embedded-postgres/embedded-postgres.js';
 import { openDatabase } from './database/open-database.js';
 import { DemoHost } from './demo/demo-host.js';
 import { inspectWatchedTable } from './executions/watched-table.js';

@@ -6,8 +6,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { DataDirectoryInUseError, PostgresStartFailedError } from '../src/database/embedded-postgres.errors.js';
-import { EmbeddedPostgres } from '../src/database/embedded-postgres.js';
+import {
+  DataDirectoryInUseError,
+  PostgresStartFailedError,
+} from '../src/database/embedded-postgres/embedded-postgres.errors.js';
+import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 
 /** Durability stays on where a test kills something; everywhere else it only costs time. */
 const QUICK = { fsync: 'off' };

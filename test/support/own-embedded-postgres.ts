@@ -1,4 +1,4 @@
-import { EmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { EmbeddedPostgres } from '../../src/database/embedded-postgres/embedded-postgres.js';
 
 /**
  * Owns an embedded PostgreSQL in a process of its own, for tests that kill its owner:

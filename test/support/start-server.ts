@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { EmbeddedPostgres } from '../../src/database/embedded-postgres/embedded-postgres.js';
 import { createTemplate } from './databases.js';
 
 /** The server that all test files share: the one in TEST_DATABASE_URL, or one of our own without durability. */

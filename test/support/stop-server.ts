@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { EmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import type { EmbeddedPostgres } from '../../src/database/embedded-postgres/embedded-postgres.js';
 import { dropTemplate, keptDatabases } from './databases.js';
 
 /** A failing test keeps its database; one of our own server's needs the server's directory too. */

@@ -1,6 +1,6 @@
 import pg from 'pg';
-import { ROLE } from './embedded-postgres-directory.js';
-import { holdsWithin } from './embedded-postgres-postmaster.js';
+import { ROLE } from './directory.js';
+import { holdsWithin } from './postmaster.js';
 
 /** 'lapse' in ASCII. Advisory locks are per database: this one is taken in `postgres`, where Lapse has no others. */
 const OWNER_LOCK = 0x6c61707365;

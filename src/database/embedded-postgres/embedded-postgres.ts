@@ -1,5 +1,8 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { ServerAccount } from './account.js';
+import { findPostgresBinaries } from './binaries.js';
+import { DataDirectory, pgDataIn, ROLE } from './directory.js';
 import {
   DataDirectoryInUseError,
   FolderNotEnterableError,
@@ -8,19 +11,9 @@ import {
   PostgresStopTimeoutError,
   ServerUserMissingError,
 } from './embedded-postgres.errors.js';
-import { ServerAccount } from './embedded-postgres-account.js';
-import { findPostgresBinaries } from './embedded-postgres-binaries.js';
-import { DataDirectory, pgDataIn, ROLE } from './embedded-postgres-directory.js';
-import { claimOwnership, ensureDatabase, type OwnerConnection, release } from './embedded-postgres-owner.js';
-import {
-  findPostmaster,
-  holdsWithin,
-  isPostmaster,
-  type Postmaster,
-  SHUTDOWN,
-  shutDown,
-} from './embedded-postgres-postmaster.js';
-import { createCluster, type Installation, ServerProcess } from './embedded-postgres-server.js';
+import { claimOwnership, ensureDatabase, type OwnerConnection, release } from './owner.js';
+import { findPostmaster, holdsWithin, isPostmaster, type Postmaster, SHUTDOWN, shutDown } from './postmaster.js';
+import { createCluster, type Installation, ServerProcess } from './server.js';
 
 const DATABASE = 'lapse';
 

@@ -14,8 +14,8 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { ServerAccount } from './account.js';
 import { PostgresStartFailedError } from './embedded-postgres.errors.js';
-import type { ServerAccount } from './embedded-postgres-account.js';
 
 /** The superuser of the cluster. */
 export const ROLE = 'lapse';

@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import type { ServerAccount } from './account.js';
+import type { PostgresBinaries } from './binaries.js';
+import { type DataDirectory, ROLE } from './directory.js';
 import { ClusterNotCreatedError } from './embedded-postgres.errors.js';
-import type { ServerAccount } from './embedded-postgres-account.js';
-import type { PostgresBinaries } from './embedded-postgres-binaries.js';
-import { type DataDirectory, ROLE } from './embedded-postgres-directory.js';
-import { findPostmaster, holdsWithin, send, shutDown } from './embedded-postgres-postmaster.js';
+import { findPostmaster, holdsWithin, send, shutDown } from './postmaster.js';
 
 /** Where a server runs, with which programs, as whom and with which settings. */
 export interface Installation {
