@@ -47,7 +47,7 @@ export class ProblemFilter implements ExceptionFilter {
   /** What passes by itself is one line; what is a fault of ours comes with its stack. */
   private report(what: string, status: number, error: unknown): void {
     if (status === 503) {
-      this.logger.warn(`${what}: ${String(error)}`);
+      this.logger.warn(`${what}: ${String((error as { cause?: unknown }).cause ?? error)}`);
     } else {
       this.logger.error(`${what}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     }

@@ -114,6 +114,7 @@ export class AdvisoryLockService implements BeforeApplicationShutdown, OnApplica
   private async tryToTake(options: LockOptions, key: string): Promise<HeldLock | undefined> {
     const connection = await this.connect(options.name);
     try {
+      // Of several statements in one text, pg answers with a list, which its types don't tell.
       const answers = (await connection.query(takeLockSql(options.name, key))) as unknown as pg.QueryResult[];
       if (answers.at(-1)?.rows[0]?.locked) {
         return new HeldLock(options.name, connection, options.atMost && milliseconds(options.atMost));
