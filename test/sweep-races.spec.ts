@@ -36,7 +36,7 @@ async function sweepWithoutLock(batchSize: number): Promise<{ timedOut: number; 
     batchSize,
   };
   const due = { projectId: null, agentId: null, timeoutSeconds: PLAN.timeoutSeconds, cutoff };
-  await new SweepRun(tools, PLAN, id, due, new AbortController().signal).toEnd();
+  await new SweepRun(tools, PLAN, id, due, { number: 0, of: 1 }, new AbortController().signal).toEnd();
   const { timedOut, skipped, failed } = (await sweeps.find(PLAN.scope, id)) ?? {
     timedOut: -1,
     skipped: -1,

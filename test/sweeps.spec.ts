@@ -106,7 +106,12 @@ test('the deadline itself is overdue, a microsecond before it is not', async () 
   );
   const due = { projectId: null, agentId: null, timeoutSeconds: 1800, cutoff: cutoffs[0].cutoff };
   await inShortTransaction(lapse.app.get(DataSource), { statementTimeout: 5000, lockTimeout: 1000 }, (transaction) =>
-    repository.timeOut(TenantScope.platform(), due, { sweepId, after: null, limit: 10 }, transaction),
+    repository.timeOut(
+      TenantScope.platform(),
+      due,
+      { sweepId, lane: { number: 0, of: 1 }, after: null, limit: 10 },
+      transaction,
+    ),
   );
 
   expect((await host.find('at')).status).toBe('failed');

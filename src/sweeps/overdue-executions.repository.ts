@@ -22,8 +22,16 @@ export interface DuePosition {
   id: string;
 }
 
-/** One step of a sweep: the next `limit` executions after a position, or one execution alone. */
-export type Batch = { sweepId: string } & ({ after: DuePosition | null; limit: number } | { only: DuePosition });
+/** A share of a sweep's executions, the same for an execution every time: the one numbered `number` of `of`. */
+export interface Lane {
+  number: number;
+  of: number;
+}
+
+/** Where a batch takes its executions: the next `limit` of a lane after a position, or one execution alone. */
+export type Place = { lane: Lane; after: DuePosition | null; limit: number } | { only: DuePosition };
+
+export type Batch = { sweepId: string } & Place;
 
 export interface BatchResult {
   /** How many were due when the batch began. */
@@ -78,12 +86,12 @@ export class OverdueExecutionsRepository {
   async nextDue(
     scope: TenantScope,
     due: Due,
-    after: DuePosition | null,
+    place: { lane: Lane; after: DuePosition | null },
     transaction: QueryRunner,
   ): Promise<DuePosition | null> {
     const parameters = new SqlParameters();
     const [next] = await transaction.query(
-      this.candidatesSql(scope, due, { after, limit: 1 }, parameters),
+      this.candidatesSql(scope, due, { ...place, limit: 1 }, parameters),
       parameters.values,
     );
     return next ?? null;
@@ -165,21 +173,16 @@ export class OverdueExecutionsRepository {
   }
 
   /** `at` orders candidates by the column's own type; `updatedAt` is the same as text, for the next position. */
-  private candidatesSql(
-    scope: TenantScope,
-    due: Due,
-    batch: { after: DuePosition | null; limit: number } | { only: DuePosition },
-    parameters: SqlParameters,
-  ): string {
-    const [place, limit] =
-      'only' in batch
-        ? [this.isAt(batch.only, parameters), 1]
-        : [batch.after ? this.isAfter(scope, batch.after, parameters) : 'true', batch.limit];
+  private candidatesSql(scope: TenantScope, due: Due, place: Place, parameters: SqlParameters): string {
+    const [where, limit] =
+      'only' in place
+        ? [this.isAt(place.only, parameters), 1]
+        : [`${this.isAfter(scope, place.after, parameters)} AND ${isInLane(place.lane)}`, place.limit];
     return `
       SELECT e.ctid AS place, e.updated_at AS at, e.updated_at::text AS "updatedAt",
              e.tenant_id AS "tenantId", e.project_id AS "projectId", e.id
         FROM ${this.watched.name} e
-       WHERE ${this.isDue(scope, due, parameters)} AND ${place} AND ${this.isNotPaused(due, parameters)}
+       WHERE ${this.isDue(scope, due, parameters)} AND ${where} AND ${this.isNotPaused(due, parameters)}
        ORDER BY e.updated_at, e.tenant_id, e.project_id, e.id
        LIMIT ${limit}`;
   }
@@ -203,7 +206,10 @@ export class OverdueExecutionsRepository {
   }
 
   /** Within one tenant the tenant stays out of the comparison, so that the index that begins with it serves it whole. */
-  private isAfter(scope: TenantScope, after: DuePosition, parameters: SqlParameters): string {
+  private isAfter(scope: TenantScope, after: DuePosition | null, parameters: SqlParameters): string {
+    if (after === null) {
+      return 'true';
+    }
     const updatedAt = this.watched.fromText(parameters.add(after.updatedAt));
     const tenant =
       scope.tenantId === null
@@ -217,6 +223,10 @@ export class OverdueExecutionsRepository {
     return `e.tenant_id = ${parameters.add(position.tenantId)} AND e.project_id = ${parameters.add(position.projectId)}
             AND e.id = ${parameters.add(position.id)}`;
   }
+}
+
+function isInLane({ number, of }: Lane): string {
+  return of === 1 ? 'true' : `abs(hashtext(e.id) % ${of}) = ${number}`;
 }
 
 /**

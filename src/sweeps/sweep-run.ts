@@ -4,7 +4,14 @@ import { inShortTransaction } from '../database/short-transaction.js';
 import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
 import { BatchSize } from './batch-size.js';
 import type { FailuresRepository } from './failures.repository.js';
-import type { BatchResult, Due, DuePosition, OverdueExecutionsRepository } from './overdue-executions.repository.js';
+import type {
+  BatchResult,
+  Due,
+  DuePosition,
+  Lane,
+  OverdueExecutionsRepository,
+  Place,
+} from './overdue-executions.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
 import { UpdateSuppressedError } from './sweeps.errors.js';
 
@@ -25,7 +32,8 @@ export interface SweepTools {
 export type RunEnd = 'done' | 'cancelled' | 'stopped';
 
 /**
- * The course of one sweep: batch after batch from the oldest on, each a short transaction, until an end is reached.
+ * The course of one lane of a sweep: batch after batch from the oldest on, each a short transaction, until an end is
+ * reached.
  *
  * What it keeps in memory is where it stands, nothing that must not be lost: counts grow in the database.
  */
@@ -43,6 +51,7 @@ export class SweepRun {
     private readonly plan: SweepPlan,
     private readonly sweepId: string,
     private readonly due: Due,
+    private readonly lane: Lane,
     private readonly signal: AbortSignal,
   ) {
     this.size = new BatchSize(tools.batchSize);
@@ -77,7 +86,7 @@ export class SweepRun {
 
   private async timeOutMany(rows: number): Promise<void> {
     const result = await inShortTransaction(this.tools.dataSource, LIMITS, (transaction) =>
-      this.timeOut({ after: this.after, limit: rows }, transaction),
+      this.timeOut({ ...this.position(), limit: rows }, transaction),
     );
     this.exhausted = result.found < rows;
     this.advance(result);
@@ -90,7 +99,7 @@ export class SweepRun {
    */
   private async timeOutOne(): Promise<void> {
     await inShortTransaction(this.tools.dataSource, LIMITS, async (transaction) => {
-      const next = await this.tools.executions.nextDue(this.plan.scope, this.due, this.after, transaction);
+      const next = await this.tools.executions.nextDue(this.plan.scope, this.due, this.position(), transaction);
       if (!next) {
         this.exhausted = true;
         return;
@@ -113,7 +122,7 @@ export class SweepRun {
     }
     await transaction.query('ROLLBACK TO SAVEPOINT execution');
     // Without any row the statement works: then it was this row. Otherwise this throws, and the sweep fails.
-    await this.timeOut({ after: null, limit: 0 }, transaction);
+    await this.timeOut({ ...this.position(), limit: 0 }, transaction);
     const failed = { execution, sweepId: this.sweepId, reason: reasonOf(error) };
     const { cancelRequested } = await this.tools.failures.record(this.plan.scope, failed, transaction);
     this.after = execution;
@@ -122,16 +131,17 @@ export class SweepRun {
     this.size.isolated();
   }
 
-  private async timeOut(
-    place: { after: DuePosition | null; limit: number } | { only: DuePosition },
-    transaction: QueryRunner,
-  ): Promise<BatchResult> {
+  private async timeOut(place: Place, transaction: QueryRunner): Promise<BatchResult> {
     const batch = { sweepId: this.sweepId, ...place };
     const result = await this.tools.executions.timeOut(this.plan.scope, this.due, batch, transaction);
     if (result.suppressed > 0) {
       throw new UpdateSuppressedError(result.suppressed);
     }
     return result;
+  }
+
+  private position(): { lane: Lane; after: DuePosition | null } {
+    return { lane: this.lane, after: this.after };
   }
 
   private advance(result: BatchResult): void {

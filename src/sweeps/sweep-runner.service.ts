@@ -9,6 +9,7 @@ import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
 import { FailuresRepository } from './failures.repository.js';
 import { type Due, OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import { SweepEntity } from './sweep.entity.js';
+import { inLanes, lanesOf } from './sweep-lanes.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { type RunEnd, SweepRun } from './sweep-run.js';
 import { SweepsRepository } from './sweeps.repository.js';
@@ -86,7 +87,9 @@ export class SweepRunner {
     }
     const { dataSource, executions, failures } = this;
     const tools = { dataSource, executions, failures, batchSize: this.configuration.sweepBatchSize };
-    return new SweepRun(tools, plan, id, due, signal).toEnd();
+    return inLanes(lanesOf(plan), signal, (lane, laneSignal) =>
+      new SweepRun(tools, plan, id, due, lane, laneSignal).toEnd(),
+    );
   }
 
   /** One readable line for a sweep that did something, or tried to. */
