@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ConfigurationInvalidError } from './configuration.errors.js';
-import { milliseconds, parseDuration } from './duration.js';
+import { type Duration, milliseconds } from './duration.js';
 import { Environment } from './environment.js';
 
 /** What Lapse runs with. Injected by its class; durations are in milliseconds. */
@@ -40,11 +40,11 @@ export class Configuration {
     this.watchedSchema = environment.LAPSE_WATCHED_SCHEMA ?? 'public';
     this.createWatchedTables = isOn(environment.LAPSE_CREATE_WATCHED_TABLES) ?? this.embedded;
     this.demo = isOn(environment.LAPSE_DEMO) ?? this.embedded;
-    this.approvalTimeout = parseDuration(environment.LAPSE_APPROVAL_TIMEOUT ?? (this.demo ? '1m' : '30m')) as number;
+    this.approvalTimeout = inMilliseconds(environment.LAPSE_APPROVAL_TIMEOUT ?? (this.demo ? '1m' : '30m'));
     const sweepCron = environment.LAPSE_SWEEP_CRON ?? (this.demo ? '*/5 * * * * *' : '* * * * *');
     this.sweepCron = sweepCron === 'off' ? undefined : sweepCron;
     this.sweepBatchSize = Number(environment.LAPSE_SWEEP_BATCH_SIZE ?? 1000);
-    this.sweepTimeBudget = parseDuration(environment.LAPSE_SWEEP_TIME_BUDGET ?? '50s') ?? milliseconds('50s');
+    this.sweepTimeBudget = inMilliseconds(environment.LAPSE_SWEEP_TIME_BUDGET ?? '50s');
     this.adminKey = environment.LAPSE_ADMIN_KEY;
     this.cronSecret = environment.CRON_SECRET;
     this.docs = isOn(environment.LAPSE_DOCS) ?? true;
@@ -101,6 +101,11 @@ function contradictions(environment: Environment): string[] {
     faults.push('LAPSE_DEMO=true would write made-up executions into DATABASE_URL; leave one of the two out');
   }
   return faults;
+}
+
+/** Of a text that the environment's own check has already accepted as a duration. */
+function inMilliseconds(text: string): number {
+  return milliseconds(text as Duration);
 }
 
 function isOn(value: string | undefined): boolean | undefined {

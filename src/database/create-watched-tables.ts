@@ -1,22 +1,13 @@
-import type { DataSource } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
 
 /**
  * Creates the tables that normally another service owns, as the reference host declares them, where they are missing.
- * For the embedded server and for trials; with a real host they exist already and nothing happens.
+ * For the embedded server and for trials; with a real host they exist already and nothing happens. The caller lets one
+ * replica at a time do it: IF NOT EXISTS alone lets two that create at once collide.
  */
-export async function createWatchedTables(dataSource: DataSource, schema: string): Promise<void> {
-  const queryRunner = dataSource.createQueryRunner();
-  try {
-    await queryRunner.startTransaction();
-    for (const statement of statements(`"${schema}"`)) {
-      await queryRunner.query(statement);
-    }
-    await queryRunner.commitTransaction();
-  } catch (error) {
-    await queryRunner.rollbackTransaction().catch(() => undefined);
-    throw error;
-  } finally {
-    await queryRunner.release();
+export async function createWatchedTables(queryRunner: QueryRunner, schema: string): Promise<void> {
+  for (const statement of statements(`"${schema}"`)) {
+    await queryRunner.query(statement);
   }
 }
 

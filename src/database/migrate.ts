@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DataSource, MigrationExecutor, type QueryRunner } from 'typeorm';
+import type { Configuration } from '../config/configuration.js';
 import { advisoryLockKey } from '../locks/advisory-lock-key.js';
+import { createWatchedTables } from './create-watched-tables.js';
 import { MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
 import { sqlStateOf } from './sql-state.js';
 
@@ -9,22 +11,24 @@ const PATIENCE_MS = 5 * 60_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /**
- * Runs the migrations that are still due, all in one transaction, one replica at a time.
+ * Runs the migrations that are still due, and creates the watched tables where that is asked for, all in one
+ * transaction, one replica at a time.
  *
  * The lock belongs to the same transaction as the migrations: a crash frees it together with whatever was half done.
  */
-export async function migrate(dataSource: DataSource, schema: string): Promise<void> {
+export async function migrate(dataSource: DataSource, configuration: Configuration): Promise<void> {
   const started = Date.now();
-  while (!(await tryToMigrate(dataSource, schema))) {
+  while (!(await tryToMigrate(dataSource, configuration))) {
     // Polled, because a session that waits inside pg_advisory_xact_lock() holds back vacuum meanwhile.
     if (Date.now() - started > PATIENCE_MS) {
-      throw new MigrationsBusyError(schema, Date.now() - started);
+      throw new MigrationsBusyError(configuration.schema, Date.now() - started);
     }
     await delay(POLL_MS);
   }
 }
 
-async function tryToMigrate(dataSource: DataSource, schema: string): Promise<boolean> {
+async function tryToMigrate(dataSource: DataSource, configuration: Configuration): Promise<boolean> {
+  const { schema, watchedSchema } = configuration;
   const queryRunner = dataSource.createQueryRunner();
   try {
     await queryRunner.startTransaction('READ COMMITTED');
@@ -32,6 +36,9 @@ async function tryToMigrate(dataSource: DataSource, schema: string): Promise<boo
     if (locked) {
       await createSchemaWhereMissing(queryRunner, schema);
       await new MigrationExecutor(dataSource, queryRunner).executePendingMigrations();
+      if (configuration.createWatchedTables) {
+        await createWatchedTables(queryRunner, watchedSchema);
+      }
     }
     await queryRunner.commitTransaction();
     return locked;

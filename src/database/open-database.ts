@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Configuration } from '../config/configuration.js';
-import { createWatchedTables } from './create-watched-tables.js';
 import { dataSourceOptions } from './data-source-options.js';
 import { DatabaseRefusedError } from './database.errors.js';
 import { migrate } from './migrate.js';
@@ -20,10 +19,7 @@ const LONGEST_PAUSE_MS = 15_000;
 export async function openDatabase(configuration: Configuration): Promise<DataSource> {
   const dataSource = await connectPatiently(configuration);
   try {
-    await migrate(dataSource, configuration.schema);
-    if (configuration.createWatchedTables) {
-      await createWatchedTables(dataSource, configuration.watchedSchema);
-    }
+    await migrate(dataSource, configuration);
     return dataSource;
   } catch (error) {
     await dataSource.destroy();

@@ -104,7 +104,8 @@ export class OverdueExecutionsRepository {
    * locks are taken on the newest version of each row, which is checked again. The update repeats the condition, though
    * nothing can have changed a claimed row: no plan, trigger or later edit of this statement can then fail an execution
    * that was resumed. Rows are met again by their physical place, which needs no index and so can't be planned badly
-   * on stale statistics, and by their key, which makes it the same row in any partition. CTEs are MATERIALIZED, because PostgreSQL may evaluate a LIMIT inside a subquery more than once.
+   * on stale statistics, and by their key, which makes it the same row in any partition. CTEs are MATERIALIZED, because
+   * PostgreSQL may evaluate a LIMIT inside a subquery more than once.
    */
   async timeOut(scope: TenantScope, due: Due, batch: Batch, transaction: QueryRunner): Promise<BatchResult> {
     const { watched, schema } = this;

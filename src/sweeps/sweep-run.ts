@@ -96,27 +96,32 @@ export class SweepRun {
   /**
    * Times out the next execution, or records why it can't be. Which one it is stands fixed before it is tried, so that
    * no other can be blamed for it. Deferred constraints are checked here, where an error can still be told from others.
+   * The run moves on only once it is committed: an execution whose commit failed is still the next one.
    */
   private async timeOutOne(): Promise<void> {
-    await inShortTransaction(this.tools.dataSource, LIMITS, async (transaction) => {
+    const moveOn = await inShortTransaction(this.tools.dataSource, LIMITS, async (transaction) => {
       const next = await this.tools.executions.nextDue(this.plan.scope, this.due, this.position(), transaction);
       if (!next) {
-        this.exhausted = true;
-        return;
+        return () => {
+          this.exhausted = true;
+        };
       }
       await transaction.query('SAVEPOINT execution');
       try {
         const result = await this.timeOut({ only: next }, transaction);
         await transaction.query('SET CONSTRAINTS ALL IMMEDIATE');
-        this.advance({ ...result, last: next });
-        this.size.succeeded(1);
+        return () => {
+          this.advance({ ...result, last: next });
+          this.size.succeeded(1);
+        };
       } catch (error) {
-        await this.blame(next, error, transaction);
+        return await this.blame(next, error, transaction);
       }
     });
+    moveOn();
   }
 
-  private async blame(execution: DuePosition, error: unknown, transaction: QueryRunner): Promise<void> {
+  private async blame(execution: DuePosition, error: unknown, transaction: QueryRunner): Promise<() => void> {
     if (isDatabaseTrouble(error)) {
       throw error;
     }
@@ -125,10 +130,12 @@ export class SweepRun {
     await this.timeOut({ ...this.position(), limit: 0 }, transaction);
     const failed = { execution, sweepId: this.sweepId, reason: reasonOf(error) };
     const { cancelRequested } = await this.tools.failures.record(this.plan.scope, failed, transaction);
-    this.after = execution;
-    this.remaining -= 1;
-    this.cancelRequested = cancelRequested;
-    this.size.isolated();
+    return () => {
+      this.after = execution;
+      this.remaining -= 1;
+      this.cancelRequested = cancelRequested;
+      this.size.isolated();
+    };
   }
 
   private async timeOut(place: Place, transaction: QueryRunner): Promise<BatchResult> {
