@@ -9,5 +9,7 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   setupFiles: ['reflect-metadata'],
+  // Most tests wait for a server most of the time.
+  maxWorkers: '100%',
   testTimeout: 30_000,
 };

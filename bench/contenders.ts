@@ -1,6 +1,5 @@
 import pg from 'pg';
 import { TenantScope } from '../src/access/tenant-scope.js';
-import { AdvisoryLockService } from '../src/locks/advisory-lock.service.js';
 import { SweepsService } from '../src/sweeps/sweeps.service.js';
 import { TIMEOUT_SECONDS, withClient } from './fixture.js';
 import { startLapse } from './lapse.js';
@@ -50,7 +49,6 @@ export const lapse: Contender = {
   async drain(url) {
     const app = await startLapse(url);
     try {
-      await app.get(AdvisoryLockService).holderOf('sweep'); // connects
       const sweeps = app.get(SweepsService);
       return await timed(() =>
         sweeps.run('api', TenantScope.platform(), 'bench', { timeoutSeconds: TIMEOUT_SECONDS, reason: 'benchmark' }),

@@ -11,6 +11,7 @@ import { HealthModule } from './health/health.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { LocksModule } from './locks/locks.module.js';
+import { LocksApiModule } from './locks/locks-api.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
 
 @Module({})
@@ -23,7 +24,12 @@ export class AppModule {
         ConfigModule.for(configuration),
         DatabaseModule.for(dataSource),
         ScheduleModule.forRoot(),
-        LocksModule,
+        LocksModule.for({
+          application: 'lapse',
+          databaseUrl: configuration.lockDatabaseUrl,
+          schema: configuration.schema,
+        }),
+        LocksApiModule,
         AccessModule,
         SweepsModule,
         DropInModule,

@@ -11,7 +11,7 @@ import { useWorld } from './support/world.js';
 const world = useWorld();
 const NO_SUCH_ID = '01890000-0000-7000-8000-000000000000';
 
-type Needs = 'viewer' | 'operator' | 'admin' | 'cron' | 'nothing';
+type Needs = 'viewer' | 'operator' | 'admin' | 'platform viewer' | 'cron' | 'nothing';
 
 /** What each route needs, and what it answers to somebody who may call it. A route that isn't here fails below. */
 const ROUTES: Record<string, [needs: Needs, answer: number]> = {
@@ -20,6 +20,7 @@ const ROUTES: Record<string, [needs: Needs, answer: number]> = {
   'GET /v1/sweeps/{sweepId}': ['viewer', 404],
   'POST /v1/sweeps/{sweepId}/cancel': ['operator', 404],
   'GET /v1/failures': ['viewer', 200],
+  'GET /v1/locks': ['platform viewer', 200],
   'POST /v1/api-keys': ['admin', 400],
   'GET /v1/api-keys': ['admin', 200],
   'DELETE /v1/api-keys/{keyId}': ['admin', 404],
@@ -28,6 +29,8 @@ const ROUTES: Record<string, [needs: Needs, answer: number]> = {
   'GET /health/live': ['nothing', 200],
   'GET /health/ready': ['nothing', 200],
 };
+
+type Caller = 'viewer' | 'operator' | 'admin' | 'platform viewer' | 'platform admin' | 'cron' | 'none';
 
 const RANKS = ['viewer', 'operator', 'admin'];
 
@@ -42,15 +45,15 @@ test('every route of the document has a row in the table of what it needs', asyn
 test.each(Object.entries(ROUTES))('%s answers each credential as its role allows', async (route, [needs, answer]) => {
   const { lapse } = world;
   const [method, path] = route.replace(/\{\w+\}/, NO_SUCH_ID).split(' ') as [string, string];
-  const callers: [string, string | null, Needs | 'none'][] = [
+  const callers: [string, string | null, Caller][] = [
     ['nobody', null, 'none'],
     ['a wrong key', 'wrong', 'none'],
     ['the cron secret', CRON_SECRET, 'cron'],
-    ['the admin key', ADMIN_KEY, 'admin'],
+    ['the admin key', ADMIN_KEY, 'platform admin'],
     ['a viewer', await lapse.createKey('viewer', 'acme'), 'viewer'],
     ['an operator', await lapse.createKey('operator', 'acme'), 'operator'],
     ['an admin', await lapse.createKey('admin', 'acme'), 'admin'],
-    ['a viewer of the platform', await lapse.createKey('viewer'), 'viewer'],
+    ['a viewer of the platform', await lapse.createKey('viewer'), 'platform viewer'],
   ];
   for (const [who, key, role] of callers) {
     const { status } = await lapse.send(method, path, key);
@@ -58,14 +61,18 @@ test.each(Object.entries(ROUTES))('%s answers each credential as its role allows
   }
 });
 
-function expectedStatus(needs: Needs, role: Needs | 'none', answer: number): number {
+function expectedStatus(needs: Needs, role: Caller, answer: number): number {
   if (needs === 'nothing' || needs === role) {
     return answer;
   }
   if (needs === 'cron' || role === 'cron' || role === 'none') {
     return 401;
   }
-  return RANKS.indexOf(role) >= RANKS.indexOf(needs) ? answer : 403;
+  if (needs.startsWith('platform') && !role.startsWith('platform')) {
+    return 403;
+  }
+  const rankOf = (word: string) => RANKS.indexOf(word.replace('platform ', ''));
+  return rankOf(role) >= rankOf(needs) ? answer : 403;
 }
 
 test.each([

@@ -124,7 +124,7 @@ test('a call while another sweep of the scope runs answers zero counts', async (
   expect(refused.status).toBe(409);
   expect(refused.body).toMatchObject({
     code: 'sweep_running',
-    detail: expect.stringMatching(/held by "lapse sweep .+\/\d+" since/),
+    detail: expect.stringMatching(/held by "lapse .+\/\d+ sweep" since/),
   });
   expect(await host.count('suspended')).toBe(1);
 });

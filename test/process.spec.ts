@@ -137,7 +137,7 @@ test('SIGTERM in the middle of a sweep ends the process within 5 seconds with ho
   expect(code).toBe(0);
   expect(ms).toBeLessThan(5_000);
   const sweep = await recordOf(id);
-  expect(sweep).toMatchObject({ status: 'interrupted', error: 'Lapse is shutting down' });
+  expect(sweep).toMatchObject({ status: 'interrupted', error: 'The process is shutting down' });
   expect(sweep.timed_out).toBe(await world.host.count('failed'));
   expect(await world.host.ledger()).toHaveLength(sweep.timed_out);
   expect(sweep.timed_out).toBeLessThan(2_000);

@@ -8,10 +8,11 @@ import type { TenantScope } from './tenant-scope.js';
 export const ACCESS = 'lapse:access';
 
 /** What a route declares: who may call it. A route that declares nothing stops the boot. */
-export type Access = { to: 'all' } | { to: 'cron' } | { to: 'role'; role: Role };
+export type Access = { to: 'all' } | { to: 'cron' } | { to: 'role'; role: Role; of: 'tenant' | 'platform' };
 
-export const RequiresRole = (role: Role) =>
-  applyDecorators(SetMetadata(ACCESS, { to: 'role', role } satisfies Access), ApiBearerAuth('key'));
+/** @param of `platform` for what concerns no tenant: a credential that is bound to one is refused. */
+export const RequiresRole = (role: Role, { of }: { of: 'tenant' | 'platform' } = { of: 'tenant' }) =>
+  applyDecorators(SetMetadata(ACCESS, { to: 'role', role, of } satisfies Access), ApiBearerAuth('key'));
 
 /** For the one route that `CRON_SECRET` opens, and that nothing else opens. */
 export const RequiresCronSecret = () =>

@@ -23,6 +23,17 @@ export class RoleMissingError extends ProblemError {
   }
 }
 
+/** What is asked for concerns the whole platform, and the credential is one tenant's. */
+export class PlatformCredentialNeededError extends ProblemError {
+  constructor() {
+    super({
+      status: 403,
+      code: 'platform_credential_needed',
+      detail: 'This needs a credential of the platform; the one that was sent is bound to a tenant',
+    });
+  }
+}
+
 /** The tenant that the caller named is not one that it may see; whether it exists is not said. */
 export class TenantNotFoundError extends ProblemError {
   constructor() {

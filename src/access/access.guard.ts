@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ACCESS, type Access } from './access.decorators.js';
-import { RoleMissingError, UnauthenticatedError } from './access.errors.js';
+import { PlatformCredentialNeededError, RoleMissingError, UnauthenticatedError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
 import type { AuthenticatedRequest, Principal } from './principal.js';
 import { includesRole } from './role.js';
@@ -26,6 +26,9 @@ export class AccessGuard implements CanActivate {
     }
     if (access.to === 'role' && !includesRole(principal.role, access.role)) {
       throw new RoleMissingError(access.role);
+    }
+    if (access.to === 'role' && access.of === 'platform' && principal.scope.tenantId !== null) {
+      throw new PlatformCredentialNeededError();
     }
     request.principal = principal;
     return true;

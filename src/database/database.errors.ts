@@ -29,8 +29,11 @@ export class SchemaPermissionError extends Error {
 
 /** The server answered, and its answer won't change by waiting: a wrong password, an unknown database. */
 export class DatabaseRefusedError extends Error {
-  constructor(override readonly cause: unknown) {
-    super(`PostgreSQL refused the connection: ${messageOf(cause)}; check DATABASE_URL`, { cause });
+  constructor(
+    readonly variable: string,
+    override readonly cause: unknown,
+  ) {
+    super(`PostgreSQL refused the connection: ${messageOf(cause)}; check ${variable}`, { cause });
     this.name = 'DatabaseRefusedError';
   }
 }

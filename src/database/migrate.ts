@@ -52,7 +52,7 @@ async function tryToMigrate(dataSource: DataSource, configuration: Configuration
 
 async function tryLock(queryRunner: QueryRunner, schema: string): Promise<boolean> {
   const [{ database }] = await queryRunner.query('SELECT current_database() AS database');
-  const key = advisoryLockKey({ database, schema, name: 'migrate' });
+  const key = advisoryLockKey({ application: 'lapse', database, schema, name: 'migrate' });
   const [{ locked }] = await queryRunner.query('SELECT pg_try_advisory_xact_lock($1::bigint) AS locked', [key]);
   return locked;
 }

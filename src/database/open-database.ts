@@ -11,14 +11,17 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
 
 /**
- * Connects, waiting for as long as the server is away, and brings Lapse's own tables up to date.
+ * Connects, waiting for as long as the server or the one that keeps the locks is away, and brings Lapse's own tables up to date.
  *
  * @throws DatabaseRefusedError where waiting can't help (wrong password, unknown database).
  * @throws SchemaPermissionError, MigrationsBusyError as `migrate` does.
  */
 export async function openDatabase(configuration: Configuration): Promise<DataSource> {
-  const dataSource = await connectPatiently(configuration);
+  const dataSource = await connectPatiently(configuration, 'DATABASE_URL');
   try {
+    if (configuration.lockDatabaseUrl !== configuration.databaseUrl) {
+      await (await connectPatiently(configuration, 'LAPSE_LOCK_DATABASE_URL')).destroy();
+    }
     await migrate(dataSource, configuration);
     return dataSource;
   } catch (error) {
@@ -27,15 +30,19 @@ export async function openDatabase(configuration: Configuration): Promise<DataSo
   }
 }
 
-async function connectPatiently(configuration: Configuration): Promise<DataSource> {
+async function connectPatiently(
+  configuration: Configuration,
+  variable: 'DATABASE_URL' | 'LAPSE_LOCK_DATABASE_URL',
+): Promise<DataSource> {
+  const url = variable === 'DATABASE_URL' ? configuration.databaseUrl : configuration.lockDatabaseUrl;
   const logger = new Logger('Database');
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
-      return await new DataSource(dataSourceOptions(configuration)).initialize();
+      return await new DataSource({ ...dataSourceOptions(configuration), url }).initialize();
     } catch (error) {
       const state = sqlStateOf(error);
       if (state !== undefined && !isServerTrouble(state)) {
-        throw new DatabaseRefusedError(error);
+        throw new DatabaseRefusedError(variable, error);
       }
       logger.warn(`Waiting for PostgreSQL: ${describe(error)}; next try in ${pause} ms`);
       await delay(pause);

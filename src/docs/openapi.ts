@@ -15,6 +15,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       'cron-secret',
     )
     .addTag('Sweeps', 'Time out what is overdue, and look at what was done')
+    .addTag('Locks', 'What keeps runs of replicas from overlapping')
     .addTag('API keys', 'Who may call')
     .addTag('Drop-in', 'The two routes of the original service, with its bodies, answers and errors')
     .addTag('Health')

@@ -32,7 +32,10 @@ export class ProblemDto {
 const PROBLEMS = {
   400: { description: 'The input has faults; `errors` names each', code: 'invalid_input' },
   401: { description: 'No valid credential', code: 'unauthenticated' },
-  403: { description: "The credential's role doesn't allow it", code: 'role_missing' },
+  403: {
+    description: "The credential's role, or the tenant that it is bound to, doesn't allow it",
+    code: 'role_missing',
+  },
   404: { description: 'There is no such thing in the scope of the credential', code: 'not_found' },
   409: { description: 'It conflicts with what is going on', code: 'sweep_running' },
   503: { description: 'The database does not answer at the moment', code: 'database_unavailable' },

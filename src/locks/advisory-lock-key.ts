@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto';
  * Advisory locks are shared by everybody in a database, so the key covers application, database and schema too: two
  * installations beside each other, or another program's lock of the same name, don't meet.
  */
-export function advisoryLockKey(of: { database: string; schema: string; name: string }): string {
+export function advisoryLockKey(of: { application: string; database: string; schema: string; name: string }): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify(['lapse', of.database, of.schema, of.name]))
+    .update(JSON.stringify([of.application, of.database, of.schema, of.name]))
     .digest();
   return digest.readBigInt64BE(0).toString();
 }

@@ -2,7 +2,6 @@ import type { PoolClient } from 'pg';
 import { LockLostError } from './locks.errors.js';
 
 const HEARTBEAT_MS = 5_000;
-const ANSWER_WITHIN_MS = 5_000;
 
 /**
  * A lock that this process holds: a transaction on a connection of its own that has taken
@@ -12,17 +11,18 @@ export class HeldLock {
   private readonly controller = new AbortController();
   private readonly heartbeat: NodeJS.Timeout;
   private readonly limit: NodeJS.Timeout | undefined;
-  private lost = false;
+  private held = true;
 
   constructor(
     private readonly name: string,
     private readonly connection: PoolClient,
+    private readonly heartbeatSql: string,
     atMostMs: number | undefined,
   ) {
     connection.on('error', this.onConnectionError);
     this.heartbeat = setInterval(() => void this.beat(), HEARTBEAT_MS);
     if (atMostMs !== undefined) {
-      this.limit = setTimeout(() => this.lose(`it was held for longer than ${atMostMs} ms`), atMostMs);
+      this.limit = setTimeout(() => this.lose(`it was held for ${atMostMs} ms, as long as it may be`), atMostMs);
     }
   }
 
@@ -36,53 +36,44 @@ export class HeldLock {
     this.controller.abort(reason);
   }
 
+  /** Gives the lock back; where that can't be said to the server, its connection is destroyed, which frees it too. */
   async release(): Promise<void> {
-    if (this.lost) {
+    if (!this.held) {
       return;
     }
-    this.forget();
+    this.end();
     try {
       await this.connection.query('COMMIT');
       this.connection.release();
-    } catch (error) {
-      this.connection.release(asError(error));
+    } catch {
+      this.connection.release(true);
     }
   }
 
-  /** A simple query: one with parameters would leave a portal open, and with it a snapshot that holds back vacuum. */
-  private async beat(): Promise<void> {
-    const overdue = setTimeout(() => this.lose('its connection no longer answers'), ANSWER_WITHIN_MS);
-    try {
-      await this.connection.query('SELECT');
-    } catch (error) {
-      this.onConnectionError(error);
-    } finally {
-      clearTimeout(overdue);
-    }
-  }
-
-  private readonly onConnectionError = (error: unknown): void => {
-    this.lose(`its connection broke (${asError(error).message})`, error);
-  };
-
-  private lose(because: string, cause?: unknown): void {
-    if (this.lost) {
+  /** Gives the lock up while its work may still run, and tells the work so. */
+  lose(because: string, cause?: unknown): void {
+    if (!this.held) {
       return;
     }
-    this.lost = true;
-    this.forget();
+    this.end();
     // Destroyed, not returned to the pool: where the server still sees it, its end frees the lock there too.
     this.connection.release(true);
     this.controller.abort(new LockLostError(this.name, because, cause));
   }
 
-  private forget(): void {
+  /** A query that isn't answered in time fails, by the timeout that every query of these connections has. */
+  private async beat(): Promise<void> {
+    await this.connection.query(this.heartbeatSql).catch(this.onConnectionError);
+  }
+
+  private readonly onConnectionError = (error: Error): void => {
+    this.lose(`its connection no longer works (${error.message})`, error);
+  };
+
+  private end(): void {
+    this.held = false;
     clearInterval(this.heartbeat);
     clearTimeout(this.limit);
     this.connection.off('error', this.onConnectionError);
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

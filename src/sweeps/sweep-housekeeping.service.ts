@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { TenantScope } from '../access/tenant-scope.js';
-import { AdvisoryLockService } from '../locks/advisory-lock.service.js';
+import { LockHolders } from '../locks/lock-holders.service.js';
 import { FailuresRepository } from './failures.repository.js';
 import { SweepsRepository } from './sweeps.repository.js';
 
@@ -13,7 +13,7 @@ export class SweepHousekeeping {
   private lastDeletionAt = 0;
 
   constructor(
-    private readonly locks: AdvisoryLockService,
+    private readonly lockHolders: LockHolders,
     private readonly sweeps: SweepsRepository,
     private readonly failures: FailuresRepository,
   ) {}
@@ -30,7 +30,7 @@ export class SweepHousekeeping {
   /** A sweep holds its lock for as long as it runs: one on record as running whose lock nobody holds has died. */
   private async markAbandonedSweeps(): Promise<void> {
     for (const sweep of await this.sweeps.listRunningAcrossTenants()) {
-      if ((await this.locks.holderOf(sweep.lockName)) === undefined) {
+      if ((await this.lockHolders.of(sweep.lockName)) === undefined) {
         await this.sweeps.markInterrupted(TenantScope.platform(), sweep.id);
         this.logger.warn(`Sweep ${sweep.id} was left running by a process that ended; it is now marked interrupted`);
       }

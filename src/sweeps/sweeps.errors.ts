@@ -1,5 +1,5 @@
 import { ProblemError } from '../http/problem.error.js';
-import type { LockHolder } from '../locks/lock-options.js';
+import type { LockHolder } from '../locks/lock-holder.js';
 
 export class SweepNotFoundError extends ProblemError {
   constructor() {

@@ -1,4 +1,11 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type BeforeApplicationShutdown,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
 import { Cron, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
@@ -9,10 +16,13 @@ import { SweepsService } from './sweeps.service.js';
 
 const JOB = 'sweep';
 const LARGEST_SKEW_MS = 1_000;
+const TIDIED_WITHIN_MS = 1_000;
 
 @Injectable()
-export class SweepsScheduler implements OnApplicationBootstrap {
+export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Schedule');
+  private running = Promise.resolve();
+  private stopping = false;
 
   constructor(
     private readonly configuration: Configuration,
@@ -34,10 +44,26 @@ export class SweepsScheduler implements OnApplicationBootstrap {
 
   /** A tick that comes late, on a busy machine, is better than none: the threshold lets it run all the same. */
   @Cron('* * * * *', { name: JOB, timeZone: 'UTC', disabled: true, waitForCompletion: true, threshold: 60_000 })
-  async tick(): Promise<void> {
+  tick(): Promise<void> {
+    if (!this.stopping) {
+      this.running = this.sweepAndTidy();
+    }
+    return this.running;
+  }
+
+  onModuleDestroy(): void {
+    this.stopping = true;
+  }
+
+  /** Nest's scheduler drops its jobs without waiting for a tick that runs; the locks wait for its sweep. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.race([this.running, delay(TIDIED_WITHIN_MS, undefined, { ref: false })]);
+  }
+
+  private async sweepAndTidy(): Promise<void> {
     try {
       const outcome = await this.sweeps.runScheduled(this.keepLockFor());
-      if (!(outcome instanceof LockBusy)) {
+      if (!(outcome instanceof LockBusy || this.stopping)) {
         await this.housekeeping.tidy();
       }
     } catch (error) {

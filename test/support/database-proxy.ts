@@ -5,6 +5,7 @@ import net from 'node:net';
 export class DatabaseProxy {
   private readonly sockets = new Set<net.Socket>();
   private open = true;
+  private silent = false;
 
   private constructor(
     private readonly server: net.Server,
@@ -35,7 +36,16 @@ export class DatabaseProxy {
     this.open = true;
   }
 
+  /** Passes nothing on any more, not even that an end is gone: what a cable does that somebody has pulled. */
+  silence(): void {
+    this.silent = true;
+    for (const socket of this.sockets) {
+      socket.unpipe().resume();
+    }
+  }
+
   async stop(): Promise<void> {
+    this.silent = false;
     this.cut();
     this.server.close();
     await once(this.server, 'close');
@@ -55,7 +65,9 @@ export class DatabaseProxy {
       socket.on('error', () => undefined);
       socket.on('close', () => {
         this.sockets.delete(socket);
-        other.destroy();
+        if (!this.silent) {
+          other.destroy();
+        }
       });
       socket.pipe(other);
     }

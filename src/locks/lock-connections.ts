@@ -1,0 +1,95 @@
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import pg from 'pg';
+import { advisoryLockKey } from './advisory-lock-key.js';
+import { HeldLock } from './held-lock.js';
+import { LockSettings } from './lock-settings.js';
+import { heartbeatSql, type LockLabel, takeLockSql } from './lock-statements.js';
+import { LockUnavailableError } from './locks.errors.js';
+
+/** Also what a holder waits for its heartbeat: together with the pause between two, a dead connection is told in 10 s. */
+const ANSWER_WITHIN_MS = 5_000;
+/** Longer than the usual interval of a schedule, so that a tick needn't connect anew. */
+const IDLE_CONNECTION_MS = 150_000;
+const MOST_CONNECTIONS = 50;
+
+/** The connections on which locks are held and asked for: one for each lock, outside the application's own pool. */
+@Injectable()
+export class LockConnections implements OnApplicationShutdown {
+  private readonly logger = new Logger('Locks');
+  private readonly pool: pg.Pool;
+  private databaseName: string | undefined;
+  private ending = false;
+
+  constructor(private readonly settings: LockSettings) {
+    this.pool = new pg.Pool({
+      connectionString: settings.databaseUrl,
+      application_name: `${settings.application}-locks`,
+      max: MOST_CONNECTIONS,
+      idleTimeoutMillis: IDLE_CONNECTION_MS,
+      connectionTimeoutMillis: ANSWER_WITHIN_MS,
+      query_timeout: ANSWER_WITHIN_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 5_000,
+    });
+    this.pool.on('error', (error) => {
+      if (!this.ending) {
+        this.logger.warn(`An idle lock connection ended: ${error.message}`);
+      }
+    });
+    // A connection that breaks while it is checked out says so to its query and to this event; without a listener the
+    // event would end the process.
+    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
+  }
+
+  /**
+   * Tries once to take the lock, for `atMostMs` unless it is left out; undefined where somebody else holds it.
+   *
+   * @throws LockUnavailableError
+   */
+  async tryToTake(name: string, atMostMs?: number): Promise<HeldLock | undefined> {
+    const label: LockLabel = { application: this.settings.application, schema: this.settings.schema, name };
+    const key = await this.keyOf(name);
+    const connection = await unlessUnavailable(name, this.pool.connect());
+    try {
+      // Of several statements in one text, pg answers with a list, which its types don't tell.
+      const answers = await connection.query(takeLockSql(label, key));
+      if ((answers as unknown as pg.QueryResult[]).at(-1)?.rows[0]?.locked) {
+        return new HeldLock(name, connection, heartbeatSql(label), atMostMs);
+      }
+      await connection.query('ROLLBACK');
+      connection.release();
+      return undefined;
+    } catch (error) {
+      connection.release(true);
+      throw new LockUnavailableError(name, error);
+    }
+  }
+
+  /** @throws LockUnavailableError */
+  async query<R extends pg.QueryResultRow>(sql: string, parameters: unknown[], about?: string): Promise<R[]> {
+    const { rows } = await unlessUnavailable(about, this.pool.query<R>(sql, parameters));
+    return rows;
+  }
+
+  async keyOf(name: string): Promise<string> {
+    if (this.databaseName === undefined) {
+      const [found] = await this.query<{ name: string }>('SELECT current_database() AS name', [], name);
+      this.databaseName = found?.name as string;
+    }
+    const { application, schema } = this.settings;
+    return advisoryLockKey({ application, database: this.databaseName, schema, name });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.ending = true;
+    await this.pool.end();
+  }
+}
+
+async function unlessUnavailable<T>(lockName: string | undefined, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw new LockUnavailableError(lockName, error);
+  }
+}

@@ -1,0 +1,40 @@
+import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { PageDto } from '../http/page.dto.js';
+import type { LockHolder } from './lock-holder.js';
+
+@ApiSchema({ name: 'Lock' })
+export class LockDto {
+  @ApiProperty({ description: 'What is locked; beyond 200 characters cut', example: 'sweep' })
+  name!: string;
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    description: "Since when it is held; null where Lapse's role may not see it",
+  })
+  since!: string | null;
+  @ApiProperty({
+    description: "The holder's machine and process, and what it holds; beyond 63 bytes cut",
+    example: 'lapse lapse-7d9f8b6c5d-x2x4z/1 sweep',
+  })
+  applicationName!: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: "Where the holder's connection comes from: the pooler, where there is one; null for a Unix socket",
+    example: '10.0.3.17',
+  })
+  clientAddress!: string | null;
+  @ApiProperty({ type: 'integer', description: 'The process of the PostgreSQL server that keeps it', example: 4711 })
+  pid!: number;
+
+  static from(holder: LockHolder): LockDto {
+    return { ...holder, since: holder.since?.toISOString() ?? null };
+  }
+}
+
+@ApiSchema({ name: 'LockPage' })
+export class LockPageDto extends PageDto {
+  @ApiProperty({ type: [LockDto] })
+  items!: LockDto[];
+}
