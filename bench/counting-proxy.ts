@@ -10,6 +10,8 @@ export class CountingProxy {
   turns = 0;
   /** Connections opened since the last reset. */
   connections = 0;
+  /** Statements that the server has carried out since the last reset; one text can hold several. */
+  statements = 0;
 
   private readonly sockets = new Set<Socket>();
 
@@ -34,6 +36,7 @@ export class CountingProxy {
   reset(): void {
     this.turns = 0;
     this.connections = 0;
+    this.statements = 0;
   }
 
   async stop(): Promise<void> {
@@ -55,8 +58,10 @@ export class CountingProxy {
         serverSpokeLast = false;
       }
     });
-    server.on('data', () => {
+    const countStatements = statementCounter();
+    server.on('data', (answered: Buffer) => {
       serverSpokeLast = true;
+      this.statements += countStatements(answered);
     });
     client.pipe(server).pipe(client);
     for (const socket of [client, server]) {
@@ -73,4 +78,18 @@ export class CountingProxy {
 
 function isTerminate(message: Buffer): boolean {
   return message.length === 5 && message[0] === 'X'.charCodeAt(0);
+}
+
+/** Counts the messages CommandComplete in what a server sends, wherever the network cuts it. */
+function statementCounter(): (chunk: Buffer) => number {
+  let rest: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    let completed = 0;
+    while (rest.length >= 5 && rest.length > rest.readInt32BE(1)) {
+      completed += rest[0] === 'C'.charCodeAt(0) ? 1 : 0;
+      rest = rest.subarray(1 + rest.readInt32BE(1));
+    }
+    return completed;
+  };
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { measureDrain } from './drain.js';
 import { measureIdle } from './idle.js';
+import { measureLocks } from './locks.js';
 import { measureMemory } from './memory.js';
 import { Report } from './report.js';
 import { BenchServer } from './server.js';
@@ -19,6 +20,7 @@ try {
   await measureMemory(server, template, sizes, report);
   await server.drop(template);
   await measureIdle(server, sizes, report);
+  await measureLocks(server, sizes, report);
   report.print();
   if (options.json) {
     await report.writeJson(options.json);

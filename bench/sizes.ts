@@ -13,6 +13,10 @@ export interface Sizes {
   probes: number;
   /** Seconds between the last tick and the one that is counted as a scheduled one; 0 leaves it out. */
   quiet: number;
+  /** How often an empty method is run under a lock. */
+  acquisitions: number;
+  /** Seconds for which replicas wait for a lock that another one holds. */
+  contended: number;
 }
 
 /** What the claims are about. */
@@ -25,6 +29,8 @@ export const FULL: Sizes = {
   rounds: 3,
   probes: 3000,
   quiet: 60,
+  acquisitions: 3000,
+  contended: 20,
 };
 
 /** Shows that the benchmark works; its figures mean nothing. */
@@ -37,4 +43,6 @@ export const QUICK: Sizes = {
   rounds: 1,
   probes: 200,
   quiet: 0,
+  acquisitions: 200,
+  contended: 5,
 };

@@ -8,10 +8,10 @@ import type { Configuration } from './config/configuration.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DropInModule } from './drop-in/drop-in.module.js';
 import { HealthModule } from './health/health.module.js';
+import { HeldLocksModule } from './held-locks/held-locks.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { LocksModule } from './locks/locks.module.js';
-import { LocksApiModule } from './locks/locks-api.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
 
 @Module({})
@@ -29,7 +29,7 @@ export class AppModule {
           databaseUrl: configuration.lockDatabaseUrl,
           schema: configuration.schema,
         }),
-        LocksApiModule,
+        HeldLocksModule,
         AccessModule,
         SweepsModule,
         DropInModule,

@@ -19,8 +19,8 @@ export interface LockLabel {
  * mode keeps a server connection for a transaction only.
  *
  * Timeouts that a role may carry would end the transaction early; the last one exists since PostgreSQL 17, so it is set
- * only where there is one. The keepalives are the server's: where the holder's machine is gone without a word, it
- * notices within 20 seconds and frees the lock, rather than after two hours.
+ * only where there is one. The TCP settings are the server's: where the holder's machine is gone without a word, it frees
+ * the lock after 20 seconds, rather than two hours, and a holder that is cut off has been told by then.
  */
 export function takeLockSql(label: LockLabel, key: string): string {
   const applicationName = `${label.application} ${HOST}/${process.pid} ${label.name}`;
@@ -32,6 +32,7 @@ export function takeLockSql(label: LockLabel, key: string): string {
            set_config('tcp_keepalives_idle', '5', true),
            set_config('tcp_keepalives_interval', '5', true),
            set_config('tcp_keepalives_count', '3', true),
+           set_config('tcp_user_timeout', '20s', true),
            pg_try_advisory_xact_lock('${key}'::bigint) AS locked`;
 }
 

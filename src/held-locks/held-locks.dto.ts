@@ -1,9 +1,9 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
 import { PageDto } from '../http/page.dto.js';
-import type { LockHolder } from './lock-holder.js';
+import type { LockHolder } from '../locks/lock-holder.js';
 
-@ApiSchema({ name: 'Lock' })
-export class LockDto {
+@ApiSchema({ name: 'HeldLock' })
+export class HeldLockDto {
   @ApiProperty({ description: 'What is locked; beyond 200 characters cut', example: 'sweep' })
   name!: string;
   @ApiProperty({
@@ -28,13 +28,13 @@ export class LockDto {
   @ApiProperty({ type: 'integer', description: 'The process of the PostgreSQL server that keeps it', example: 4711 })
   pid!: number;
 
-  static from(holder: LockHolder): LockDto {
+  static from(holder: LockHolder): HeldLockDto {
     return { ...holder, since: holder.since?.toISOString() ?? null };
   }
 }
 
-@ApiSchema({ name: 'LockPage' })
-export class LockPageDto extends PageDto {
-  @ApiProperty({ type: [LockDto] })
-  items!: LockDto[];
+@ApiSchema({ name: 'HeldLockPage' })
+export class HeldLockPageDto extends PageDto {
+  @ApiProperty({ type: [HeldLockDto] })
+  items!: HeldLockDto[];
 }
