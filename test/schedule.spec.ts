@@ -89,6 +89,35 @@ test('a tick stops at its time budget, and the next one goes on', async () => {
   expect((await scheduledSweeps()).map(({ status }) => status)).toEqual(['succeeded', 'succeeded']);
 });
 
+test('shutdown waits for the tick that runs: its sweep stops after a batch and is on record as interrupted', async () => {
+  const replica = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_BATCH_SIZE: '10' });
+  await world.host.suspendMany(1_000, 31);
+  await world.host.pool.query(
+    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$`,
+  );
+  await world.host.pool.query(
+    'CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()',
+  );
+  let ended = false;
+  void schedulerOf(replica)
+    .tick()
+    .then(() => {
+      ended = true;
+    });
+  await eventually(
+    () => world.host.count('failed'),
+    (count) => count > 0,
+  );
+
+  await replica.stop();
+
+  expect(ended).toBe(true);
+  const sweeps = await scheduledSweeps();
+  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  expect(sweeps.map(({ status }) => status)).toEqual(['interrupted']);
+  expect(await world.host.count('suspended')).toBeGreaterThan(0);
+});
+
 test('a sweep that a dead process left running is marked interrupted at the next tick, whatever its scope', async () => {
   const replica = await startReplica();
   await world.host.pool.query(

@@ -139,9 +139,10 @@ export class AdvisoryLockService implements OnModuleInit, OnModuleDestroy, Befor
     }
   }
 
+  /** That it is busy is known; by whom is a courtesy. */
   private async busy(name: string, counts: LockCounts): Promise<LockBusy> {
     counts.skipped += 1;
-    return new LockBusy(name, await this.holders.of(name));
+    return new LockBusy(name, await this.holders.of(name).catch(() => undefined));
   }
 }
 

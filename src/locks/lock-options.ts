@@ -25,7 +25,7 @@ export interface LockOptions {
 export class LockBusy {
   constructor(
     readonly name: string,
-    /** Undefined where it was released in between, or where this process is about to take it. */
+    /** Undefined where it was released in between, is about to be taken, or couldn't be asked for. */
     readonly holder: LockHolder | undefined,
   ) {}
 }
