@@ -16,7 +16,8 @@ export class DatabaseProxy {
     const target = new URL(databaseUrl);
     let proxy: DatabaseProxy | undefined;
     const server = net.createServer((client) => proxy?.connect(client, target));
-    server.listen(0, '127.0.0.1');
+    // A test that fails before it stops it must not keep the test runner waiting.
+    server.listen(0, '127.0.0.1').unref();
     await once(server, 'listening');
     const url = new URL(databaseUrl);
     url.host = `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
@@ -61,7 +62,7 @@ export class DatabaseProxy {
       [client, server],
       [server, client],
     ] as const) {
-      this.sockets.add(socket);
+      this.sockets.add(socket.unref());
       socket.on('error', () => undefined);
       socket.on('close', () => {
         this.sockets.delete(socket);

@@ -42,6 +42,8 @@ default_pool_size = 50
     );
     const runAs = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
     const child = spawn('pgbouncer', ['--quiet', file], { stdio: 'ignore', ...runAs });
+    // A test that fails before it stops it must not keep the test runner waiting.
+    child.unref();
     const url = new URL(databaseUrl);
     url.host = `127.0.0.1:${listenPort}`;
     const bouncer = new PgBouncer(child, directory, url.href);
