@@ -54,7 +54,7 @@ test('who is refused is told who holds the lock', async () => {
   });
 });
 
-test('the locks that are held can be listed, those of another application or schema cannot', async () => {
+test('the locks that are held can be listed by whatever name, those of another schema cannot', async () => {
   const [first, second] = [await openReplica(), await openReplica()];
   const foreign = await openReplica(world.databaseUrl, 'another');
   const strange = `of "it's" */ DROP TABLE workflow_executions; /* \n\0 ${'ü'.repeat(300)}`;
@@ -67,6 +67,7 @@ test('the locks that are held can be listed, those of another application or sch
   expect(held.map(({ name }) => name)).toEqual(['sweep', `${strange.slice(0, 200)}…`]);
   expect((await second.holders.of(strange))?.pid).toBe(held[1]?.pid);
   expect(await second.holders.of('foreign')).toBeUndefined();
+  expect(await world.host.count('suspended')).toBe(0);
 });
 
 test('a held lock holds neither a snapshot nor a transaction id, whenever one looks', async () => {
