@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { Caller } from '../src/access/principal.js';
 import { TenantScope } from '../src/access/tenant-scope.js';
 import { SweepsService } from '../src/sweeps/sweeps.service.js';
 import { TIMEOUT_SECONDS, withClient } from './fixture.js';
@@ -42,6 +43,15 @@ export const updateWithLedger: Contender = {
     ),
 };
 
+/** Who requests the sweep; it is put on the audit log like any other. */
+const OPERATOR: Caller = {
+  principal: { kind: 'admin-key', id: 'bench', role: 'operator', scope: TenantScope.platform() },
+  scope: TenantScope.platform(),
+  address: '127.0.0.1',
+  requestId: 'bench',
+  action: 'sweep.request',
+};
+
 /** A requested sweep of the whole platform, from the lock to the finished record. */
 export const lapse: Contender = {
   name: 'Lapse',
@@ -50,9 +60,7 @@ export const lapse: Contender = {
     const app = await startLapse(url);
     try {
       const sweeps = app.get(SweepsService);
-      return await timed(() =>
-        sweeps.run('api', TenantScope.platform(), 'bench', { timeoutSeconds: TIMEOUT_SECONDS, reason: 'benchmark' }),
-      );
+      return await timed(() => sweeps.run('api', OPERATOR, { timeoutSeconds: TIMEOUT_SECONDS, reason: 'benchmark' }));
     } finally {
       await app.close();
     }

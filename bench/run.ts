@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { measureAccess } from './access.js';
 import { measureDrain } from './drain.js';
 import { measureIdle } from './idle.js';
 import { measureLocks } from './locks.js';
@@ -21,6 +22,7 @@ try {
   await server.drop(template);
   await measureIdle(server, sizes, report);
   await measureLocks(server, sizes, report);
+  await measureAccess(server, sizes, report);
   report.print();
   if (options.json) {
     await report.writeJson(options.json);

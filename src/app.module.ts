@@ -3,14 +3,16 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 import type { DataSource } from 'typeorm';
 import { AccessModule } from './access/access.module.js';
+import { AuditModule } from './audit/audit.module.js';
+import { AuditingFilter } from './audit/auditing.filter.js';
 import { ConfigModule } from './config/config.module.js';
 import type { Configuration } from './config/configuration.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DropInModule } from './drop-in/drop-in.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HeldLocksModule } from './held-locks/held-locks.module.js';
+import { HttpModule } from './http/http.module.js';
 import { InputPipe } from './http/input.pipe.js';
-import { ProblemFilter } from './http/problem.filter.js';
 import { LocksModule } from './locks/locks.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
 
@@ -30,13 +32,15 @@ export class AppModule {
           schema: configuration.schema,
         }),
         HeldLocksModule,
+        HttpModule,
         AccessModule,
+        AuditModule,
         SweepsModule,
         DropInModule,
         HealthModule,
       ],
       providers: [
-        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_FILTER, useClass: AuditingFilter },
         { provide: APP_PIPE, useClass: InputPipe },
       ],
     };

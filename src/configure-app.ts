@@ -1,5 +1,7 @@
+import type { Server } from 'node:http';
 import type { INestApplication } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import helmet from 'helmet';
 import { Configuration } from './config/configuration.js';
 import { describeApi, serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
@@ -7,18 +9,47 @@ import { giveRequestId } from './http/request-id.js';
 
 const LARGEST_BODY = '100kb';
 
+/** Room for a token that is far too long, so that it is refused like any other rather than by the parser. */
+const LARGEST_HEADERS_BYTES = 96 * 1024;
+const MOST_HEADERS = 100;
+
+/** Within which somebody must have sent its headers, and its whole request; Node looks every 30 seconds. */
+const HEADERS_WITHIN_MS = 10_000;
+const REQUEST_WITHIN_MS = 30_000;
+
+/** Longer than load balancers keep a connection that nobody uses, so that they, not we, close it. */
+const KEEP_ALIVE_MS = 75_000;
+
+const EXPOSED_HEADERS = ['Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
+
 /** For NestFactory and for tests: body parsing is set up here, and errors at boot are the caller's to tell. */
 export const APP_OPTIONS = { bodyParser: false, abortOnError: false, forceCloseConnections: true } as const;
 
 /** What every instance of the service gets, whoever creates it. */
 export function configureApp(app: INestApplication): void {
+  const { docs, corsOrigins, trustedProxies } = app.get(Configuration);
   const express = app as NestExpressApplication;
   express.disable('x-powered-by');
+  express.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
+  limit(app.getHttpServer());
   express.use(giveRequestId);
   express.use(DROP_IN_PATHS, answerErrorsAsDropIn);
+  // Without "upgrade-insecure-requests": Lapse itself speaks HTTP, and Swagger UI must work where nothing else is before it.
+  express.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
+  if (corsOrigins.length > 0) {
+    express.enableCors({ origin: [...corsOrigins], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 });
+  }
   // Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults".
   express.useBodyParser('json', { limit: LARGEST_BODY, type: () => true });
-  if (app.get(Configuration).docs) {
+  if (docs) {
     serveDocs(app, describeApi(app));
   }
+}
+
+function limit(server: Server & { maxHeaderSize?: number }): void {
+  server.maxHeaderSize = LARGEST_HEADERS_BYTES;
+  server.maxHeadersCount = MOST_HEADERS;
+  server.headersTimeout = HEADERS_WITHIN_MS;
+  server.requestTimeout = REQUEST_WITHIN_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
 }

@@ -1,171 +1,253 @@
-import { expect, test } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Controller, Get, Post } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
-import { OpenToAll } from '../src/access/access.decorators.js';
+import { Audited, OpenToAll, RequiresRole } from '../src/access/access.decorators.js';
 import { RouteUndeclaredError } from '../src/access/access.errors.js';
 import { RouteDeclarations } from '../src/access/route-declarations.js';
+import { Issuer } from './support/issuer.js';
 import { ADMIN_KEY, CRON_SECRET } from './support/lapse.js';
+import { routesOf } from './support/routes.js';
 import { useWorld } from './support/world.js';
 
-const world = useWorld();
+const issuer = await Issuer.start();
+afterAll(() => issuer.stop());
+const world = useWorld({ ...issuer.environment, LAPSE_TRUSTED_PROXIES: 'loopback' });
+
 const NO_SUCH_ID = '01890000-0000-7000-8000-000000000000';
 
-type Needs = 'viewer' | 'operator' | 'admin' | 'platform viewer' | 'cron' | 'nothing';
-
-/** What each route needs, and what it answers to somebody who may call it. A route that isn't here fails below. */
-const ROUTES: Record<string, [needs: Needs, answer: number]> = {
-  'POST /v1/sweeps': ['operator', 200],
-  'GET /v1/sweeps': ['viewer', 200],
-  'GET /v1/sweeps/{sweepId}': ['viewer', 404],
-  'POST /v1/sweeps/{sweepId}/cancel': ['operator', 404],
-  'GET /v1/failures': ['viewer', 200],
-  'GET /v1/locks': ['platform viewer', 200],
-  'POST /v1/api-keys': ['admin', 400],
-  'GET /v1/api-keys': ['admin', 200],
-  'DELETE /v1/api-keys/{keyId}': ['admin', 404],
-  'POST /run/api/workflows/cleanup-stale': ['operator', 200],
-  'GET /api/cron/cleanup-stale-workflows': ['cron', 200],
-  'GET /health/live': ['nothing', 200],
-  'GET /health/ready': ['nothing', 200],
-};
-
-type Caller = 'viewer' | 'operator' | 'admin' | 'platform viewer' | 'platform admin' | 'cron' | 'none';
-
-const RANKS = ['viewer', 'operator', 'admin'];
-
-test('every route of the document has a row in the table of what it needs', async () => {
-  const { paths } = (await world.lapse.get('/openapi.json')).body;
-  const documented = Object.entries(paths as Record<string, object>).flatMap(([path, operations]) =>
-    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
-  );
-  expect(documented.sort()).toEqual(Object.keys(ROUTES).sort());
-});
-
-test.each(Object.entries(ROUTES))('%s answers each credential as its role allows', async (route, [needs, answer]) => {
-  const { lapse } = world;
-  const [method, path] = route.replace(/\{\w+\}/, NO_SUCH_ID).split(' ') as [string, string];
-  const callers: [string, string | null, Caller][] = [
-    ['nobody', null, 'none'],
-    ['a wrong key', 'wrong', 'none'],
-    ['the cron secret', CRON_SECRET, 'cron'],
-    ['the admin key', ADMIN_KEY, 'platform admin'],
-    ['a viewer', await lapse.createKey('viewer', 'acme'), 'viewer'],
-    ['an operator', await lapse.createKey('operator', 'acme'), 'operator'],
-    ['an admin', await lapse.createKey('admin', 'acme'), 'admin'],
-    ['a viewer of the platform', await lapse.createKey('viewer'), 'platform viewer'],
-  ];
-  for (const [who, key, role] of callers) {
-    const { status } = await lapse.send(method, path, key);
-    expect([who, status]).toEqual([who, expectedStatus(needs, role, answer)]);
-  }
-});
-
-function expectedStatus(needs: Needs, role: Caller, answer: number): number {
-  if (needs === 'nothing' || needs === role) {
-    return answer;
-  }
-  if (needs === 'cron' || role === 'cron' || role === 'none') {
-    return 401;
-  }
-  if (needs.startsWith('platform') && !role.startsWith('platform')) {
-    return 403;
-  }
-  const rankOf = (word: string) => RANKS.indexOf(word.replace('platform ', ''));
-  return rankOf(role) >= rankOf(needs) ? answer : 403;
+interface Row {
+  needs: 'viewer' | 'operator' | 'admin' | 'platform viewer' | 'cron' | 'nothing';
+  /** What somebody who may call it is answered. */
+  answers: number;
+  /** What an end user is answered; everything but its own conversations is 404. */
+  endUser?: number;
+  /** Its calls are on the audit log. */
+  audited?: true;
 }
 
-test.each([
-  ['no header', {}],
-  ['another scheme', { authorization: `Basic ${ADMIN_KEY}` }],
-  ['no key', { authorization: 'Bearer ' }],
-  ['two keys', { authorization: `Bearer ${ADMIN_KEY} ${ADMIN_KEY}` }],
-  ['the key in another case', { authorization: `Bearer ${ADMIN_KEY.toUpperCase()}` }],
-  ['a longer key', { authorization: `Bearer ${ADMIN_KEY}0` }],
-  ['a shorter key', { authorization: `Bearer ${ADMIN_KEY.slice(0, -1)}` }],
-])('%s is answered with 401 and nothing more', async (_what, headers) => {
-  const {
-    status,
-    body,
-    headers: answered,
-  } = await world.lapse.send('GET', '/v1/sweeps', null, undefined, headers as Record<string, string>);
-  expect(status).toBe(401);
-  expect(answered.get('www-authenticate')).toBe('Bearer');
-  expect(body).toMatchObject({
-    code: 'unauthenticated',
-    detail: 'Send a valid credential as "Authorization: Bearer <key>"',
+/** What each route needs. A route that isn't here fails below. */
+const ROUTES: Record<string, Row> = {
+  'POST /v1/sweeps': { needs: 'operator', answers: 200, audited: true },
+  'GET /v1/sweeps': { needs: 'viewer', answers: 200 },
+  'GET /v1/sweeps/:sweepId': { needs: 'viewer', answers: 404 },
+  'POST /v1/sweeps/:sweepId/cancel': { needs: 'operator', answers: 404, audited: true },
+  'GET /v1/failures': { needs: 'viewer', answers: 200 },
+  'GET /v1/tenants/:tenantId/projects/:projectId/conversations/:conversationId/pending-approvals': {
+    needs: 'viewer',
+    answers: 200,
+    endUser: 200,
+  },
+  'GET /v1/locks': { needs: 'platform viewer', answers: 200 },
+  'GET /v1/audit-log': { needs: 'admin', answers: 200 },
+  'POST /v1/api-keys': { needs: 'admin', answers: 400, audited: true },
+  'GET /v1/api-keys': { needs: 'admin', answers: 200 },
+  'DELETE /v1/api-keys/:keyId': { needs: 'admin', answers: 404, audited: true },
+  'POST /run/api/workflows/cleanup-stale': { needs: 'operator', answers: 200, audited: true },
+  'GET /api/cron/cleanup-stale-workflows': { needs: 'cron', answers: 200, audited: true },
+  'GET /health/live': { needs: 'nothing', answers: 200 },
+  'GET /health/ready': { needs: 'nothing', answers: 200 },
+  'GET /docs': { needs: 'nothing', answers: 200 },
+  'GET /openapi.json': { needs: 'nothing', answers: 200 },
+  'GET /openapi.yaml': { needs: 'nothing', answers: 200 },
+};
+
+type Role = 'viewer' | 'operator' | 'admin';
+type Kind = 'nobody' | 'cron' | 'end-user' | Role | `platform ${Role}`;
+
+/** Every kind of caller: what it presents, and what that should make it. */
+const CALLERS: [who: string, kind: Kind, credential: () => Promise<string | null> | string | null][] = [
+  ['nobody', 'nobody', () => null],
+  ['a wrong key', 'nobody', () => 'wrong'],
+  ['a key that was revoked', 'nobody', revokedKey],
+  ['a key that has expired', 'nobody', expiredKey],
+  ['a key that was deleted together with its tenant', 'nobody', deletedKey],
+  ['an expired token', 'nobody', () => issuer.token({ tenant_id: 'acme', role: 'admin' }, { expiresIn: -31 })],
+  ['a token of no tenant', 'nobody', () => issuer.token({ role: 'admin' })],
+  ['the cron secret', 'cron', () => CRON_SECRET],
+  ['an end user of the tenant', 'end-user', () => issuer.token({ tenant_id: 'acme', role: 'end-user' })],
+  ...(['viewer', 'operator', 'admin'] as const).flatMap((role): typeof CALLERS => [
+    [`a key of the tenant (${role})`, role, () => world.lapse.createKey(role, 'acme')],
+    [`a token of the tenant (${role})`, role, () => issuer.token({ tenant_id: 'acme', role })],
+    [`a key of the platform (${role})`, `platform ${role}`, () => world.lapse.createKey(role)],
+  ]),
+  ['LAPSE_ADMIN_KEY', 'platform admin', () => ADMIN_KEY],
+];
+
+async function revokedKey(): Promise<string> {
+  const { body } = await world.lapse.post('/v1/api-keys', { name: 'revoked', role: 'admin' });
+  await world.lapse.delete(`/v1/api-keys/${body.id}`);
+  return body.key;
+}
+
+async function expiredKey(): Promise<string> {
+  const { body } = await world.lapse.post('/v1/api-keys', {
+    name: 'expired',
+    role: 'admin',
+    expiresAt: '2020-01-01T00:00:00Z',
   });
-});
+  return body.key;
+}
 
-test('a role that is missing is named', async () => {
-  const { lapse } = world;
-  const { status, body } = await lapse.post('/v1/sweeps', {}, await lapse.createKey('viewer', 'acme'));
-  expect(status).toBe(403);
-  expect(body).toMatchObject({ code: 'role_missing', detail: expect.stringContaining('"operator"') });
-});
+async function deletedKey(): Promise<string> {
+  const key = await world.lapse.createKey('admin', 'gone');
+  await world.host.pool.query(`DELETE FROM lapse.api_keys WHERE tenant_id = 'gone'`);
+  return key;
+}
 
-test('a key is shown once, listed without its secret, and opens nothing once it is revoked', async () => {
-  const { lapse, host } = world;
-  const { status, body: created } = await lapse.post('/v1/api-keys', {
-    name: 'report',
-    role: 'viewer',
-    tenantId: 'acme',
+function expectedStatus({ needs, answers, endUser = 404 }: Row, kind: Kind): number {
+  if (needs === 'nothing') {
+    return answers;
+  }
+  if (needs === 'cron' || kind === 'cron' || kind === 'nobody') {
+    return needs === kind ? answers : 401;
+  }
+  if (kind === 'end-user') {
+    return endUser;
+  }
+  const rank = (word: string) => ['viewer', 'operator', 'admin'].indexOf(word.replace('platform ', ''));
+  const isAllowed = rank(kind) >= rank(needs) && (!needs.startsWith('platform') || kind.startsWith('platform'));
+  return isAllowed ? answers : 403;
+}
+
+/** Every call comes from an address of its own, so that those that must fail don't hold up one another. */
+let address = 0;
+function call(route: string, credential: string | null, headers: Record<string, string> = {}) {
+  address += 1;
+  const [method, path] = route
+    .replace(':tenantId', 'acme')
+    .replace(':projectId', 'support')
+    .replace(':conversationId', 'talk')
+    .replace(/:\w+/, NO_SUCH_ID)
+    .split(' ') as [string, string];
+  return world.lapse.send(method, path, credential, undefined, {
+    'x-forwarded-for': `10.1.${address >> 8}.${address & 255}`,
+    ...headers,
   });
-  expect(status).toBe(201);
-  expect(created.key).toMatch(/^lapse_[0-9A-Za-z]{16}_[0-9A-Za-z]{38}$/);
+}
 
-  const { items } = (await lapse.get('/v1/api-keys')).body;
-  expect(JSON.stringify(items)).not.toContain(created.key.split('_')[2]);
-  const { rows } = await host.pool.query('SELECT row_to_json(k)::text AS row FROM lapse.api_keys k');
-  expect(rows.map(({ row }) => row).join()).not.toContain(created.key.split('_')[2]);
+async function recordsOf(headers: Headers) {
+  const { rows } = await world.host.pool.query(
+    'SELECT outcome, principal_kind, tenant_id, address, code FROM lapse.audit_log WHERE request_id = $1',
+    [headers.get('x-request-id')],
+  );
+  return rows;
+}
 
-  expect((await lapse.get('/v1/sweeps', created.key)).status).toBe(200);
-  expect((await lapse.delete(`/v1/api-keys/${created.id}`)).status).toBe(204);
-  expect((await lapse.delete(`/v1/api-keys/${created.id}`)).status).toBe(204);
-  expect((await lapse.get('/v1/sweeps', created.key)).status).toBe(401);
+beforeAll(async () => {
+  await world.host.pool.query(
+    `INSERT INTO conversations (tenant_id, project_id, id) VALUES ('acme', 'support', 'talk')`,
+  );
 });
 
-test.each([
-  ['an expired key', `UPDATE lapse.api_keys SET expires_at = now() - interval '1 second' WHERE public_id = $1`],
-  ['a key whose secret was changed', `UPDATE lapse.api_keys SET secret_hash = sha256('other') WHERE public_id = $1`],
-  ['a key that was deleted', 'DELETE FROM lapse.api_keys WHERE public_id = $1'],
-])('%s opens nothing', async (_what, change) => {
-  const { lapse, host } = world;
-  const key = await lapse.createKey('viewer', 'acme');
-  await host.pool.query(change, [key.split('_')[1]]);
-  expect((await lapse.get('/v1/sweeps', key)).status).toBe(401);
+test('every route that the application serves has a row in the table of what it needs', () => {
+  expect(routesOf(world.lapse.app)).toEqual(Object.keys(ROUTES).sort());
 });
 
-test("a tenant's admin makes, sees and revokes keys of its own tenant alone", async () => {
+test.each(Object.entries(ROUTES))(
+  '%s answers every caller as it should, and puts changes on record',
+  async (route, row) => {
+    for (const [who, kind, credential] of CALLERS) {
+      const { status, headers, body } = await call(route, await credential());
+      expect([who, status]).toEqual([who, expectedStatus(row, kind)]);
+      const records = await recordsOf(headers);
+      const outcome = status < 300 ? 'done' : 'refused';
+      expect([who, records.map((record) => record.outcome)]).toEqual([who, row.audited ? [outcome] : []]);
+      if (status === 401) {
+        expect(body.detail ?? body.error).toBe('Send a valid credential as "Authorization: Bearer <key>"');
+      }
+      if (status === 403 && !row.needs.startsWith('platform')) {
+        expect(body.detail ?? body.error).toContain(`"${row.needs}"`);
+      }
+    }
+  },
+);
+
+const SCOPED = Object.entries(ROUTES).filter(([, { needs }]) => ['viewer', 'operator', 'admin'].includes(needs));
+
+test.each(SCOPED)('%s of another tenant is answered as that of a tenant that does not exist', async (route) => {
+  const foreigner = await world.lapse.createKey('admin', 'globex');
+  const places = [
+    [route, { 'x-tenant-id': 'acme' }, { 'x-tenant-id': 'nobody' }],
+    [`${route}?tenantId=acme`, {}, undefined],
+  ] as const;
+  for (const [asked, existing, missing] of places) {
+    const [one, other] = [
+      await call(asked, foreigner, existing),
+      await call(asked.replace('acme', 'nobody'), foreigner, missing),
+    ];
+    expect([one.status, one.body.code ?? 'drop-in']).toEqual([
+      404,
+      route.includes('/run/') ? 'drop-in' : 'tenant_not_found',
+    ]);
+    const told = ({ requestId: _requestId, ...rest }: Record<string, unknown>) => rest;
+    expect(told(one.body)).toEqual(told(other.body));
+  }
+});
+
+test('a tenant in the body, and one in the path, is looked at too', async () => {
   const { lapse } = world;
-  const admin = await lapse.createKey('admin', 'acme');
-  const foreign = (await lapse.post('/v1/api-keys', { name: 'foreign', role: 'viewer', tenantId: 'globex' })).body;
-
-  const own = await lapse.post('/v1/api-keys', { name: 'own', role: 'viewer' }, admin);
-
-  expect(own.body.tenantId).toBe('acme');
-  expect((await lapse.post('/v1/api-keys', { name: 'x', role: 'viewer', tenantId: 'globex' }, admin)).status).toBe(404);
-  const { items } = (await lapse.get('/v1/api-keys?limit=500', admin)).body;
-  expect(new Set(items.map(({ tenantId }: { tenantId: string }) => tenantId))).toEqual(new Set(['acme']));
-  expect((await lapse.delete(`/v1/api-keys/${foreign.id}`, admin)).status).toBe(404);
-  expect((await lapse.delete(`/v1/api-keys/${NO_SUCH_ID}`, admin)).status).toBe(404);
-  expect((await lapse.get('/v1/sweeps', foreign.key)).status).toBe(200);
+  const foreigner = await lapse.createKey('admin', 'globex');
+  await world.host.suspendMany(1, 31, 'acme');
+  expect((await lapse.post('/v1/sweeps', { tenantId: 'acme' }, foreigner)).body.code).toBe('tenant_not_found');
+  const path = '/v1/tenants/acme/projects/support/conversations/talk/pending-approvals';
+  expect((await lapse.get(path, foreigner)).body.code).toBe('tenant_not_found');
+  expect(await world.host.count('suspended')).toBe(1);
 });
 
-test('a route that declares nothing stops the boot', async () => {
+test('of two tenants that one request names, even the platform sees neither', async () => {
+  const { status } = await world.lapse.send('GET', '/v1/sweeps?tenantId=acme', ADMIN_KEY, undefined, {
+    'x-tenant-id': 'globex',
+  });
+  expect(status).toBe(404);
+});
+
+test('a header narrows what a credential of the platform does', async () => {
+  const { lapse, host } = world;
+  await host.suspendMany(2, 31, 'acme');
+  await host.suspendMany(3, 31, 'globex');
+  const narrowed = { 'x-tenant-id': 'globex' };
+  const { body } = await lapse.send('POST', '/run/api/workflows/cleanup-stale', ADMIN_KEY, '{}', narrowed);
+  expect(body).toEqual({ cleanedUp: 3, failed: 0, total: 3 });
+  expect(await host.count('suspended')).toBe(2);
+});
+
+test('a cursor opens nothing for another principal, with another filter, or in another scope', async () => {
+  const { lapse } = world;
+  const [ada, bob] = [await lapse.createKey('admin', 'acme'), await lapse.createKey('admin', 'acme')];
+  const { nextCursor } = (await lapse.get('/v1/api-keys?limit=1', ada)).body;
+
+  expect((await lapse.get(`/v1/api-keys?limit=5&cursor=${nextCursor}`, ada)).status).toBe(200);
+  for (const [path, key] of [
+    [`/v1/api-keys?cursor=${nextCursor}`, bob],
+    [`/v1/api-keys?cursor=${nextCursor}`, ADMIN_KEY],
+    [`/v1/sweeps?cursor=${nextCursor}`, ada],
+    [`/v1/audit-log?outcome=done&cursor=${nextCursor}`, ada],
+    [`/v1/api-keys?cursor=${nextCursor.slice(0, -1)}`, ada],
+  ] as const) {
+    const { status, body } = await lapse.get(path, key);
+    expect([path, status, body.errors?.[0].path]).toEqual([path, 400, 'query.cursor']);
+  }
+});
+
+test('a route that declares nothing, or changes something off the record, stops the boot', async () => {
   @Controller('declared')
   class Declared {
     @Get() @OpenToAll() open(): void {}
+    @Post() @RequiresRole('operator') @Audited('thing.change') change(): void {}
   }
   @Controller('forgotten')
   class Forgotten {
     @Get() secret(): void {}
+    @Post() @RequiresRole('operator') quiet(): void {}
   }
   const withRoutes = (...controllers: (typeof Declared | typeof Forgotten)[]) =>
     Test.createTestingModule({ imports: [DiscoveryModule], controllers, providers: [RouteDeclarations] })
       .compile()
       .then((module) => module.init());
 
-  await expect(withRoutes(Declared, Forgotten)).rejects.toThrow(new RouteUndeclaredError(['Forgotten.secret']));
+  await expect(withRoutes(Declared, Forgotten)).rejects.toThrow(
+    new RouteUndeclaredError(['Forgotten.secret'], ['Forgotten.quiet']),
+  );
   await (await withRoutes(Declared)).close();
 });

@@ -19,7 +19,7 @@ const PLAN: SweepPlan = {
   limit: null,
   dryRun: false,
   reason: null,
-  requestedBy: 'race',
+  requestedBy: undefined,
   timeBudget: null,
   keepLockFor: '0ms',
 };

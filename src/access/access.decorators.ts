@@ -1,18 +1,42 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
-import { ApiBearerAuth } from '@nestjs/swagger';
-import { UnauthenticatedError } from './access.errors.js';
-import type { AuthenticatedRequest, Principal } from './principal.js';
+import { ApiBearerAuth, ApiHeader } from '@nestjs/swagger';
+import { callerOf } from './caller.js';
+import type { Caller as CallerOfRoute } from './principal.js';
 import type { Role } from './role.js';
 import type { TenantScope } from './tenant-scope.js';
 
 export const ACCESS = 'lapse:access';
+export const AUDITED = 'lapse:audited';
+
+const TENANT_HEADER = {
+  name: 'X-Tenant-Id',
+  required: false,
+  description: 'Narrows a credential of the platform to this tenant, as `tenantId` does',
+  schema: { type: 'string', maxLength: 256 },
+} as const;
 
 /** What a route declares: who may call it. A route that declares nothing stops the boot. */
-export type Access = { to: 'all' } | { to: 'cron' } | { to: 'role'; role: Role; of: 'tenant' | 'platform' };
+export type Access =
+  | { to: 'all' }
+  | { to: 'cron' }
+  | { to: 'role'; role: Role; of: 'tenant' | 'platform'; orEndUser: boolean };
 
-/** @param of `platform` for what concerns no tenant: a credential that is bound to one is refused. */
-export const RequiresRole = (role: Role, { of }: { of: 'tenant' | 'platform' } = { of: 'tenant' }) =>
-  applyDecorators(SetMetadata(ACCESS, { to: 'role', role, of } satisfies Access), ApiBearerAuth('key'));
+/**
+ * @param options `of: 'platform'` for what concerns no tenant: a credential that is bound to one is refused.
+ *   `orEndUser` lets end users in too, whose conversations the handler must then look at.
+ */
+export const RequiresRole = (role: Role, options: { of?: 'platform'; orEndUser?: true } = {}) =>
+  applyDecorators(
+    SetMetadata(ACCESS, {
+      to: 'role',
+      role,
+      of: options.of ?? 'tenant',
+      orEndUser: options.orEndUser ?? false,
+    } satisfies Access),
+    ApiBearerAuth('key'),
+    ApiBearerAuth('jwt'),
+    ...(options.of === 'platform' ? [] : [ApiHeader(TENANT_HEADER)]),
+  );
 
 /** For the one route that `CRON_SECRET` opens, and that nothing else opens. */
 export const RequiresCronSecret = () =>
@@ -20,17 +44,15 @@ export const RequiresCronSecret = () =>
 
 export const OpenToAll = () => SetMetadata(ACCESS, { to: 'all' } satisfies Access);
 
-/** The scope that the caller's credential is bound to. */
+/**
+ * What the audit log calls a call of this route, done or refused. A route that changes something and doesn't declare
+ * it stops the boot.
+ */
+export const Audited = (action: string) => SetMetadata(AUDITED, action);
+
+/** The scope that the call is about: the credential's, narrowed to the tenant that the request names. */
 export const CallerScope = createParamDecorator(
-  (_: unknown, context: ExecutionContext): TenantScope => principalOf(context).scope,
+  (_: unknown, context: ExecutionContext): TenantScope => callerOf(context).scope,
 );
 
-export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): Principal => principalOf(context));
-
-function principalOf(context: ExecutionContext): Principal {
-  const { principal } = context.switchToHttp().getRequest<AuthenticatedRequest>();
-  if (!principal) {
-    throw new UnauthenticatedError();
-  }
-  return principal;
-}
+export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): CallerOfRoute => callerOf(context));

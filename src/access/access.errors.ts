@@ -1,4 +1,4 @@
-import { ProblemError } from '../http/problem.error.js';
+import { NOTHING_HERE, ProblemError } from '../http/problem.error.js';
 import type { Role } from './role.js';
 
 /** No credential, or one that opens nothing here. One body for every cause, so that it tells nothing. */
@@ -34,6 +34,61 @@ export class PlatformCredentialNeededError extends ProblemError {
   }
 }
 
+/** To an end user nothing exists but its own conversations; the words are those of a path that doesn't exist. */
+export class RouteHiddenError extends ProblemError {
+  constructor() {
+    super(NOTHING_HERE);
+  }
+}
+
+/** Too many credentials from one address opened nothing. Those that open something are let in all the same. */
+export class TooManyFailuresError extends ProblemError {
+  constructor(
+    msBeforeNext: number,
+    /** True for the one that went over the limit; those after it are many, and told nobody about. */
+    readonly first: boolean,
+  ) {
+    const seconds = Math.ceil(msBeforeNext / 1000);
+    super({
+      status: 429,
+      code: 'too_many_failures',
+      detail: `Too many credentials from this address opened nothing; try again in ${seconds} s`,
+      headers: { 'Retry-After': String(seconds) },
+    });
+  }
+}
+
+/** The principal has called as often as LAPSE_RATE_LIMIT allows. */
+export class TooManyRequestsError extends ProblemError {
+  constructor(
+    readonly quota: number,
+    msBeforeNext: number,
+    /** True for the one that went over the limit; those after it are many, and told nobody about. */
+    readonly first: boolean,
+  ) {
+    const seconds = Math.ceil(msBeforeNext / 1000);
+    super({
+      status: 429,
+      code: 'too_many_requests',
+      detail: `${quota} requests a minute are allowed; try again in ${seconds} s`,
+      headers: { 'Retry-After': String(seconds) },
+    });
+  }
+}
+
+/** Whether a token is genuine can't be told, because its issuer's keys can't be fetched. */
+export class IssuerUnavailableError extends ProblemError {
+  constructor(cause: unknown) {
+    super({
+      status: 503,
+      code: 'issuer_unavailable',
+      detail: 'The keys of the token issuer can not be fetched at the moment; try again',
+      headers: { 'Retry-After': '5' },
+      cause,
+    });
+  }
+}
+
 /** The tenant that the caller named is not one that it may see; whether it exists is not said. */
 export class TenantNotFoundError extends ProblemError {
   constructor() {
@@ -49,8 +104,19 @@ export class ApiKeyNotFoundError extends ProblemError {
 
 /** A route without a declared role must never be served. Stops the boot. */
 export class RouteUndeclaredError extends Error {
-  constructor(readonly routes: readonly string[]) {
-    super(`Declare @RequiresRole(…), @RequiresCronSecret() or @OpenToAll() on: ${routes.join(', ')}`);
+  constructor(
+    readonly routes: readonly string[],
+    /** Routes that change something, and don't say what the audit log is to call it. */
+    readonly unaudited: readonly string[] = [],
+  ) {
+    super(
+      [
+        routes.length > 0 && `Declare @RequiresRole(…), @RequiresCronSecret() or @OpenToAll() on: ${routes.join(', ')}`,
+        unaudited.length > 0 && `Declare @Audited(…) on: ${unaudited.join(', ')}`,
+      ]
+        .filter(Boolean)
+        .join('\n'),
+    );
     this.name = 'RouteUndeclaredError';
   }
 }

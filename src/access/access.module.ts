@@ -3,21 +3,32 @@ import { APP_GUARD, DiscoveryModule } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccessGuard } from './access.guard.js';
 import { ApiKeyEntity } from './api-key.entity.js';
+import { ApiKeyAuthenticator } from './api-key-authenticator.service.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
 import { ApiKeysService } from './api-keys.service.js';
 import { Authenticator } from './authenticator.service.js';
+import { FailedAttempts } from './failed-attempts.js';
+import { JwtAuthenticator } from './jwt-authenticator.service.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
 import { RouteDeclarations } from './route-declarations.js';
+import { ScopeGuard } from './scope.guard.js';
 
 @Module({
   imports: [DiscoveryModule, TypeOrmModule.forFeature([ApiKeyEntity])],
   controllers: [ApiKeysController],
   providers: [
+    ApiKeyAuthenticator,
     ApiKeysRepository,
     ApiKeysService,
     Authenticator,
+    FailedAttempts,
+    JwtAuthenticator,
     RouteDeclarations,
+    // In this order: each builds on what the one before found out.
     { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_GUARD, useClass: RateLimitGuard },
+    { provide: APP_GUARD, useClass: ScopeGuard },
   ],
 })
 export class AccessModule {}

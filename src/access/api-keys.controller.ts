@@ -2,10 +2,10 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@ne
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { PageQuery } from '../http/page.dto.js';
 import { Problems } from '../http/problem.dto.js';
-import { Caller, RequiresRole } from './access.decorators.js';
+import { Audited, Caller, RequiresRole } from './access.decorators.js';
 import { ApiKeyIdParam, ApiKeyPageDto, CreateApiKeyBody, CreatedApiKeyDto } from './api-keys.dto.js';
 import { ApiKeysService } from './api-keys.service.js';
-import type { Principal } from './principal.js';
+import type { Caller as CallerOfRoute } from './principal.js';
 
 @ApiTags('API keys')
 @Controller('v1/api-keys')
@@ -14,10 +14,11 @@ export class ApiKeysController {
 
   @Post()
   @RequiresRole('admin')
+  @Audited('api-key.create')
   @ApiOperation({ operationId: 'createApiKey', summary: 'Make an API key; its secret is shown this once' })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
   @Problems(400, 404)
-  create(@Caller() caller: Principal, @Body() body: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
+  create(@Caller() caller: CallerOfRoute, @Body() body: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
     return this.keys.create(caller, body);
   }
 
@@ -26,17 +27,18 @@ export class ApiKeysController {
   @ApiOperation({ operationId: 'listApiKeys', summary: 'API keys, newest first' })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @Problems(400)
-  list(@Caller() caller: Principal, @Query() query: PageQuery): Promise<ApiKeyPageDto> {
+  list(@Caller() caller: CallerOfRoute, @Query() query: PageQuery): Promise<ApiKeyPageDto> {
     return this.keys.list(caller, query);
   }
 
   @Delete(':keyId')
   @HttpCode(204)
   @RequiresRole('admin')
+  @Audited('api-key.revoke')
   @ApiOperation({ operationId: 'revokeApiKey', summary: 'Revoke an API key; it opens nothing from now on' })
   @ApiNoContentResponse()
   @Problems(400, 404)
-  revoke(@Caller() caller: Principal, @Param() { keyId }: ApiKeyIdParam): Promise<void> {
+  revoke(@Caller() caller: CallerOfRoute, @Param() { keyId }: ApiKeyIdParam): Promise<void> {
     return this.keys.revoke(caller, keyId);
   }
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { IsNull, Repository } from 'typeorm';
+import { type EntityManager, IsNull, Repository } from 'typeorm';
 import { ApiKeyEntity } from './api-key.entity.js';
 import type { TenantScope } from './tenant-scope.js';
 
@@ -31,14 +31,16 @@ export class ApiKeysRepository {
   async insert(
     scope: TenantScope,
     key: Pick<ApiKeyEntity, 'publicId' | 'secretHash' | 'name' | 'role' | 'createdBy' | 'expiresAt'>,
+    transaction: EntityManager,
   ): Promise<ApiKeyEntity> {
-    const { raw } = await this.keys
+    const keys = transaction.withRepository(this.keys);
+    const { raw } = await keys
       .createQueryBuilder()
       .insert()
       .values({ ...key, tenantId: scope.tenantId })
       .returning('id')
       .execute();
-    return this.keys.findOneByOrFail({ id: raw[0].id });
+    return keys.findOneByOrFail({ id: raw[0].id });
   }
 
   async list(scope: TenantScope, limit: number, after: string | undefined): Promise<ApiKeyEntity[]> {
@@ -53,9 +55,10 @@ export class ApiKeysRepository {
   }
 
   /** True where the key is one of the scope's; revoking it again changes nothing. */
-  async revoke(scope: TenantScope, id: string): Promise<boolean> {
+  async revoke(scope: TenantScope, id: string, transaction: EntityManager): Promise<boolean> {
+    const keys = transaction.withRepository(this.keys);
     const ofScope = scope.tenantId === null ? {} : { tenantId: scope.tenantId };
-    await this.keys.update({ id, ...ofScope, revokedAt: IsNull() }, { revokedAt: () => 'statement_timestamp()' });
-    return this.keys.existsBy({ id, ...ofScope });
+    await keys.update({ id, ...ofScope, revokedAt: IsNull() }, { revokedAt: () => 'statement_timestamp()' });
+    return keys.existsBy({ id, ...ofScope });
   }
 }

@@ -1,45 +1,70 @@
 import { Injectable } from '@nestjs/common';
-import { decodeCursor, pageOf, UUID } from '../http/cursor.js';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { AuditLogService } from '../audit/audit-log.service.js';
 import type { Page, PageQuery } from '../http/page.dto.js';
+import { Pages } from '../http/pages.service.js';
 import { ApiKeyNotFoundError, RoleMissingError } from './access.errors.js';
 import { generateApiKey, sha256 } from './api-key.js';
+import { ApiKeyAuthenticator } from './api-key-authenticator.service.js';
 import { ApiKeyDto, type CreateApiKeyBody, type CreatedApiKeyDto } from './api-keys.dto.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
-import type { Principal } from './principal.js';
+import type { Caller } from './principal.js';
 import { includesRole } from './role.js';
 
 @Injectable()
 export class ApiKeysService {
-  constructor(private readonly keys: ApiKeysRepository) {}
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly keys: ApiKeysRepository,
+    private readonly authenticator: ApiKeyAuthenticator,
+    private readonly auditLog: AuditLogService,
+    private readonly pages: Pages,
+  ) {}
 
   /** A key for the creator's own scope or a tenant within it, with a role that the creator itself has. */
-  async create(creator: Principal, request: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
-    const scope = creator.scope.narrowedTo(request.tenantId);
-    if (!includesRole(creator.role, request.role)) {
-      throw new RoleMissingError(request.role);
+  async create(creator: Caller, { name, role, expiresAt }: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
+    if (!includesRole(creator.principal.role, role)) {
+      throw new RoleMissingError(role);
     }
     const key = generateApiKey();
-    const kept = await this.keys.insert(scope, {
-      publicId: key.publicId,
-      secretHash: sha256(key.secret),
-      name: request.name,
-      role: request.role,
-      createdBy: creator.id,
-      expiresAt: request.expiresAt ? new Date(request.expiresAt) : null,
+    const kept = await this.dataSource.transaction(async (transaction) => {
+      const inserted = await this.keys.insert(
+        creator.scope,
+        {
+          publicId: key.publicId,
+          secretHash: sha256(key.secret),
+          name,
+          role,
+          createdBy: creator.principal.id,
+          expiresAt: expiresAt ? new Date(expiresAt) : null,
+        },
+        transaction,
+      );
+      const details = { publicId: key.publicId, name, role, expiresAt: expiresAt ?? null };
+      await this.auditLog.recordDone(creator, { target: inserted.id, details }, transaction);
+      return inserted;
     });
     return { ...ApiKeyDto.from(kept), key: key.text };
   }
 
-  async list(caller: Principal, query: PageQuery): Promise<Page<ApiKeyDto>> {
-    const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor, [UUID])[0];
-    const found = await this.keys.list(caller.scope, query.limit + 1, after);
-    return pageOf(found, query.limit, ApiKeyDto.from, ({ id }) => [id]);
+  async list(caller: Caller, query: PageQuery): Promise<Page<ApiKeyDto>> {
+    return this.pages.page(caller, query, {
+      name: 'api-keys',
+      rows: (limit, after) => this.keys.list(caller.scope, limit, after?.[0]),
+      positionOf: ({ id }) => [id],
+      toItem: ApiKeyDto.from,
+    });
   }
 
   /** @throws ApiKeyNotFoundError where there is none of that id in the caller's scope. */
-  async revoke(caller: Principal, id: string): Promise<void> {
-    if (!(await this.keys.revoke(caller.scope, id))) {
-      throw new ApiKeyNotFoundError();
-    }
+  async revoke(caller: Caller, id: string): Promise<void> {
+    await this.dataSource.transaction(async (transaction) => {
+      if (!(await this.keys.revoke(caller.scope, id, transaction))) {
+        throw new ApiKeyNotFoundError();
+      }
+      await this.auditLog.recordDone(caller, { target: id, details: {} }, transaction);
+    });
+    this.authenticator.forget();
   }
 }

@@ -1,28 +1,36 @@
-import { timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Configuration } from '../config/configuration.js';
-import { parseApiKey, sameSecret, sha256 } from './api-key.js';
-import { ApiKeysRepository } from './api-keys.repository.js';
+import { sameSecret } from './api-key.js';
+import { ApiKeyAuthenticator } from './api-key-authenticator.service.js';
+import { JwtAuthenticator } from './jwt-authenticator.service.js';
 import type { Principal } from './principal.js';
 import { TenantScope } from './tenant-scope.js';
 
-/** What an unknown key is compared with, so that it costs what a wrong secret costs. */
-const NOBODY = Buffer.alloc(32);
+/** No key and no sensible token is longer. What is, isn't looked into. */
+const LONGEST_CREDENTIAL = 8_192;
+
+/** Three parts, the first of which begins with `{"` as base64 writes it. */
+const JWT = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
 
 /** Turns a credential into a principal; undefined where it opens nothing. */
 @Injectable()
 export class Authenticator {
   constructor(
     private readonly configuration: Configuration,
-    private readonly keys: ApiKeysRepository,
+    private readonly apiKeys: ApiKeyAuthenticator,
+    private readonly jwts: JwtAuthenticator,
   ) {}
 
+  /** @throws IssuerUnavailableError for a token that can't be checked at the moment. */
   async authenticate(credential: string): Promise<Principal | undefined> {
+    if (credential.length > LONGEST_CREDENTIAL) {
+      return undefined;
+    }
     const { adminKey } = this.configuration;
     if (adminKey !== undefined && sameSecret(credential, adminKey)) {
       return { kind: 'admin-key', id: 'admin-key', role: 'admin', scope: TenantScope.platform() };
     }
-    return this.authenticateApiKey(credential);
+    return JWT.test(credential) ? this.jwts.authenticate(credential) : this.apiKeys.authenticate(credential);
   }
 
   authenticateCron(credential: string): Principal | undefined {
@@ -30,20 +38,5 @@ export class Authenticator {
     return cronSecret !== undefined && sameSecret(credential, cronSecret)
       ? { kind: 'cron-secret', id: 'cron-secret', role: 'operator', scope: TenantScope.platform() }
       : undefined;
-  }
-
-  private async authenticateApiKey(credential: string): Promise<Principal | undefined> {
-    const key = parseApiKey(credential);
-    if (!key) {
-      return undefined;
-    }
-    const kept = await this.keys.findAcrossTenants(key.publicId);
-    const genuine = timingSafeEqual(sha256(key.secret), kept?.secretHash ?? NOBODY);
-    if (!kept || !genuine || kept.revokedAt || (kept.expiresAt && kept.expiresAt <= new Date())) {
-      return undefined;
-    }
-    const scope = kept.tenantId === null ? TenantScope.platform() : TenantScope.tenant(kept.tenantId);
-    await this.keys.noteUse(scope, kept.id);
-    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope };
   }
 }

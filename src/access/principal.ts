@@ -1,14 +1,30 @@
 import type { Request } from 'express';
-import type { Role } from './role.js';
+import type { END_USER, Role } from './role.js';
 import type { TenantScope } from './tenant-scope.js';
 
 /** Who a credential makes the caller. */
 export interface Principal {
-  kind: 'admin-key' | 'api-key' | 'cron-secret';
-  /** Names the principal in records: `admin-key`, `api-key:<publicId>`, `cron-secret`. Never a secret. */
+  kind: 'admin-key' | 'api-key' | 'jwt' | 'cron-secret';
+  /** Names the principal in records: `admin-key`, `api-key:<publicId>`, `jwt:<subject>`, `cron-secret`. Never a secret. */
   id: string;
-  role: Role;
+  role: Role | typeof END_USER;
+  /** What the credential is bound to. */
   scope: TenantScope;
+  /** Of an end user: who that is in the conversations of the host. */
+  endUserId?: string;
 }
 
-export type AuthenticatedRequest = Request & { principal?: Principal };
+/** Who calls, about whom, and from where. */
+export interface Caller {
+  principal: Principal;
+  /** The principal's scope, narrowed to the tenant that the request names. */
+  scope: TenantScope;
+  /** The network address that the request came from. */
+  address: string;
+  requestId: string;
+  /** What the route's `@Audited` calls it; undefined where the route changes nothing. */
+  action: string | undefined;
+}
+
+/** What the guards leave on a request, each for the next. */
+export type GuardedRequest = Request & { action?: string; principal?: Principal; scope?: TenantScope };

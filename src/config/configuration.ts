@@ -4,6 +4,7 @@ import { type ValidationError, validateSync } from 'class-validator';
 import { ConfigurationInvalidError } from './configuration.errors.js';
 import { type Duration, milliseconds } from './duration.js';
 import { Environment } from './environment.js';
+import { listed } from './environment.validators.js';
 
 /** What Lapse runs with. Injected by its class; durations are in milliseconds. */
 export class Configuration {
@@ -24,6 +25,14 @@ export class Configuration {
   readonly sweepTimeBudget: number;
   readonly adminKey: string | undefined;
   readonly cronSecret: string | undefined;
+  /** Undefined where no issuer is configured: no JWT opens anything. */
+  readonly jwt: JwtConfiguration | undefined;
+  /** Requests a minute for each principal, on each replica; undefined for no limit. */
+  readonly rateLimit: number | undefined;
+  /** Where browsers may call from; empty: nowhere but here. */
+  readonly corsOrigins: readonly string[];
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly docs: boolean;
   /** Whether the demo host plays the other service; never outside embedded mode. */
   readonly demo: boolean;
@@ -47,6 +56,11 @@ export class Configuration {
     this.sweepTimeBudget = inMilliseconds(environment.LAPSE_SWEEP_TIME_BUDGET ?? '50s');
     this.adminKey = environment.LAPSE_ADMIN_KEY;
     this.cronSecret = environment.CRON_SECRET;
+    this.jwt = jwtConfiguration(environment);
+    const rateLimit = environment.LAPSE_RATE_LIMIT ?? '1200';
+    this.rateLimit = rateLimit === 'off' ? undefined : Number(rateLimit);
+    this.corsOrigins = listed(environment.LAPSE_CORS_ORIGINS ?? '').filter(Boolean);
+    this.trustedProxies = listed(environment.LAPSE_TRUSTED_PROXIES ?? '').filter(Boolean);
     this.docs = isOn(environment.LAPSE_DOCS) ?? true;
     this.host = environment.HOST ?? (this.embedded ? '127.0.0.1' : '0.0.0.0');
     this.port = Number(environment.PORT ?? 3000);
@@ -60,6 +74,16 @@ export class Configuration {
       adminKey: this.adminKey ?? server.adminKey,
     });
   }
+}
+
+/** Which tokens are accepted, and where in them it stands who their bearer is. */
+export interface JwtConfiguration {
+  keySetUrl: string;
+  issuer: string;
+  audience: string;
+  tenantClaim: string;
+  roleClaim: string;
+  endUserClaim: string;
 }
 
 /** Variables that Lapse reads although other programs use the same names. */
@@ -100,7 +124,30 @@ function contradictions(environment: Environment): string[] {
   if (environment.LAPSE_DEMO === 'true' && environment.DATABASE_URL !== undefined) {
     faults.push('LAPSE_DEMO=true would write made-up executions into DATABASE_URL; leave one of the two out');
   }
+  const [needed, optional] = [
+    ['LAPSE_JWKS_URL', 'LAPSE_JWT_ISSUER', 'LAPSE_JWT_AUDIENCE'] as const,
+    ['LAPSE_JWT_TENANT_CLAIM', 'LAPSE_JWT_ROLE_CLAIM', 'LAPSE_JWT_END_USER_CLAIM'] as const,
+  ];
+  const missing = needed.filter((name) => environment[name] === undefined);
+  const given = [...needed, ...optional].filter((name) => environment[name] !== undefined);
+  if (missing.length > 0 && given.length > 0) {
+    faults.push(`${given.join(', ')} needs ${missing.join(' and ')}: set ${needed.join(', ')}, or none`);
+  }
   return faults;
+}
+
+function jwtConfiguration(environment: Environment): JwtConfiguration | undefined {
+  const { LAPSE_JWKS_URL: keySetUrl, LAPSE_JWT_ISSUER: issuer, LAPSE_JWT_AUDIENCE: audience } = environment;
+  return keySetUrl && issuer && audience
+    ? {
+        keySetUrl,
+        issuer,
+        audience,
+        tenantClaim: environment.LAPSE_JWT_TENANT_CLAIM ?? 'tenant_id',
+        roleClaim: environment.LAPSE_JWT_ROLE_CLAIM ?? 'role',
+        endUserClaim: environment.LAPSE_JWT_END_USER_CLAIM ?? 'sub',
+      }
+    : undefined;
 }
 
 /** Of a text that the environment's own check has already accepted as a duration. */

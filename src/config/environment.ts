@@ -3,7 +3,11 @@ import {
   IsDurationText,
   IsHostText,
   IsKeyOfLength,
+  IsKeySetUrl,
+  IsOriginList,
   IsPostgresUrl,
+  IsProxyList,
+  IsRateLimit,
   IsSchedule,
   IsSqlName,
   IsSwitch,
@@ -24,6 +28,15 @@ export class Environment {
   @IsOptional() @IsDurationText('1s', '1d') LAPSE_SWEEP_TIME_BUDGET?: string;
   @IsOptional() @IsKeyOfLength(32) LAPSE_ADMIN_KEY?: string;
   @IsOptional() @IsKeyOfLength(1) CRON_SECRET?: string;
+  @IsOptional() @IsKeySetUrl() LAPSE_JWKS_URL?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_JWT_ISSUER?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_JWT_AUDIENCE?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_JWT_TENANT_CLAIM?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_JWT_ROLE_CLAIM?: string;
+  @IsOptional() @IsNotEmpty() LAPSE_JWT_END_USER_CLAIM?: string;
+  @IsOptional() @IsRateLimit() LAPSE_RATE_LIMIT?: string;
+  @IsOptional() @IsOriginList() LAPSE_CORS_ORIGINS?: string;
+  @IsOptional() @IsProxyList() LAPSE_TRUSTED_PROXIES?: string;
   @IsOptional() @IsSwitch() LAPSE_DOCS?: string;
   @IsOptional() @IsSwitch() LAPSE_DEMO?: string;
   @IsOptional() @IsHostText() HOST?: string;

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { ValidateBy, type ValidationArguments } from 'class-validator';
 import { CronTime } from 'cron';
 import { type Duration, milliseconds, parseDuration } from './duration.js';
@@ -53,8 +54,51 @@ export const IsKeyOfLength = (least: number) =>
     true,
   );
 
+/** Whoever can change what it answers can make tokens, so it is fetched by https, or from this machine. */
+export const IsKeySetUrl = () =>
+  variable('isKeySetUrl', 'an https URL, or an http URL of this machine, without user and password', (value) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    const isSafe =
+      url?.protocol === 'https:' ||
+      (url?.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname));
+    return isSafe && url.username === '' && url.password === '';
+  });
+
+export const IsRateLimit = () =>
+  variable(
+    'isRateLimit',
+    '"off" or a number of requests a minute, from 1 to 1000000',
+    (value) => value === 'off' || (/^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000),
+  );
+
+export const IsOriginList = () =>
+  variable('isOriginList', 'origins such as https://admin.example.com, separated by commas', (value) =>
+    listed(value).every(
+      (origin) => /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin,
+    ),
+  );
+
+export const IsProxyList = () =>
+  variable(
+    'isProxyList',
+    'addresses or networks such as 10.0.0.0/8, or the words loopback, linklocal, uniquelocal, separated by commas',
+    (value) => listed(value).every(isProxy),
+  );
+
+/** The items of a list that is written with commas. */
+export function listed(value: string): string[] {
+  return value.split(',').map((item) => item.trim());
+}
+
 export const IsHostText = () =>
   variable('isHostText', 'a host name or an address to listen on', (value) => /^[A-Za-z0-9.:_-]{1,255}$/.test(value));
+
+function isProxy(value: string): boolean {
+  const [address, bits, ...more] = value.split('/');
+  const family = isIP(address ?? '');
+  const bitsFit = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  return ['loopback', 'linklocal', 'uniquelocal'].includes(value) || (family !== 0 && bitsFit && more.length === 0);
+}
 
 function isPostgresUrl(value: string): boolean {
   return URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol);

@@ -1,9 +1,11 @@
 import type { DataSourceOptions } from 'typeorm';
 import { ApiKeyEntity } from '../access/api-key.entity.js';
+import { AuditRecordEntity } from '../audit/audit-record.entity.js';
 import type { Configuration } from '../config/configuration.js';
 import { FailureEntity } from '../sweeps/failure.entity.js';
 import { SweepEntity } from '../sweeps/sweep.entity.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
+import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
 const SILENT_SERVER_MS = 45_000;
@@ -18,8 +20,8 @@ export function dataSourceOptions(configuration: Configuration) {
     url: configuration.databaseUrl,
     schema: configuration.schema,
     applicationName: 'lapse',
-    entities: [ApiKeyEntity, FailureEntity, SweepEntity],
-    migrations: [CreateLapseTables1763800000000],
+    entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
+    migrations: [CreateLapseTables1763800000000, CreateAuditLog1763900000000],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.
     installExtensions: false,

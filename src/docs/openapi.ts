@@ -14,9 +14,12 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       { type: 'http', bearerFormat: 'secret', description: 'CRON_SECRET, for the cron route alone' },
       'cron-secret',
     )
+    .addBearerAuth({ type: 'http', bearerFormat: 'JWT', description: 'A token of the configured issuer' }, 'jwt')
+    .addTag('Executions', 'What waits for approval')
     .addTag('Sweeps', 'Time out what is overdue, and look at what was done')
     .addTag('Locks', 'What keeps runs of replicas from overlapping')
     .addTag('API keys', 'Who may call')
+    .addTag('Audit log', 'Who did what, or was refused')
     .addTag('Drop-in', 'The two routes of the original service, with its bodies, answers and errors')
     .addTag('Health')
     .build();

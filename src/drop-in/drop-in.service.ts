@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Principal } from '../access/principal.js';
+import type { Caller } from '../access/principal.js';
 import { LockBusy } from '../locks/lock-options.js';
 import type { Trigger } from '../sweeps/sweep.entity.js';
 import { type SweepRequest, SweepsService } from '../sweeps/sweeps.service.js';
@@ -12,17 +12,17 @@ const CRON_LIMIT = 100;
 export class DropInService {
   constructor(private readonly sweeps: SweepsService) {}
 
-  cleanUp(caller: Principal, { timeoutMinutes, limit }: CleanupStaleBody): Promise<CleanupStaleDto> {
+  cleanUp(caller: Caller, { timeoutMinutes, limit }: CleanupStaleBody): Promise<CleanupStaleDto> {
     return this.sweep('api', caller, { timeoutSeconds: timeoutMinutes * 60, limit });
   }
 
-  cleanUpAll(caller: Principal): Promise<CleanupStaleDto> {
+  cleanUpAll(caller: Caller): Promise<CleanupStaleDto> {
     return this.sweep('cron', caller, { limit: CRON_LIMIT });
   }
 
   /** Where another sweep is at it, there was nothing left for this one to do: zero counts. */
-  private async sweep(trigger: Trigger, caller: Principal, request: SweepRequest): Promise<CleanupStaleDto> {
-    const sweep = await this.sweeps.run(trigger, caller.scope, caller.id, request);
+  private async sweep(trigger: Trigger, caller: Caller, request: SweepRequest): Promise<CleanupStaleDto> {
+    const sweep = await this.sweeps.run(trigger, caller, request);
     const { timedOut, failed } = sweep instanceof LockBusy ? { timedOut: 0, failed: 0 } : sweep;
     return { cleanedUp: timedOut, failed, total: timedOut + failed };
   }

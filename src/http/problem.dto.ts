@@ -38,14 +38,15 @@ const PROBLEMS = {
   },
   404: { description: 'There is no such thing in the scope of the credential', code: 'not_found' },
   409: { description: 'It conflicts with what is going on', code: 'sweep_running' },
+  429: { description: 'Too many calls; `Retry-After` says when to try again', code: 'too_many_requests' },
   503: { description: 'The database does not answer at the moment', code: 'database_unavailable' },
 } as const;
 
-/** Documents the problems that a route of ours answers; 401, 403 and 503 come with every one. */
+/** Documents the problems that a route of ours answers; 401, 403, 429 and 503 come with every one. */
 export function Problems(...statuses: (keyof typeof PROBLEMS)[]) {
   return applyDecorators(
     ApiExtraModels(ProblemDto),
-    ...([401, 403, 503, ...statuses] as const).map((status) =>
+    ...([401, 403, 429, 503, ...statuses] as const).map((status) =>
       ApiResponse({
         status,
         description: PROBLEMS[status].description,

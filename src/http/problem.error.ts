@@ -32,6 +32,13 @@ export class ProblemError extends Error {
   }
 }
 
+/** What is said of a path that leads nowhere. */
+export const NOTHING_HERE = {
+  status: 404,
+  code: 'not_found',
+  detail: 'There is nothing at this path; GET /docs lists the routes',
+} as const;
+
 /** What a caller sent can't be used; names every fault. */
 export class InvalidInputError extends ProblemError {
   constructor(errors: readonly InputFault[]) {

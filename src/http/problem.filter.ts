@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
-import { type InputFault, InvalidInputError, ProblemError } from './problem.error.js';
+import { type InputFault, InvalidInputError, NOTHING_HERE, ProblemError } from './problem.error.js';
 import { requestIdOf } from './request-id.js';
 
 /** RFC 9457, with the members that Lapse adds. */
@@ -71,7 +71,8 @@ function writeProblemJson(problem: Problem, response: Response): void {
   response.type('application/problem+json').send(JSON.stringify(problem));
 }
 
-function asProblemError(error: unknown): ProblemError {
+/** What a caller is told of an error, whatever threw it. */
+export function asProblemError(error: unknown): ProblemError {
   if (error instanceof ProblemError) {
     return error;
   }
@@ -108,11 +109,7 @@ function httpProblem(error: unknown): ProblemError | undefined {
   }
   const status = error.getStatus();
   return status === 404
-    ? new ProblemError({
-        status,
-        code: 'not_found',
-        detail: 'There is nothing at this path; GET /docs lists the routes',
-      })
+    ? new ProblemError(NOTHING_HERE)
     : new ProblemError({ status, code: 'http_error', detail: error.message, cause: error });
 }
 

@@ -1,7 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { CallerScope, RequiresRole } from '../access/access.decorators.js';
-import type { TenantScope } from '../access/tenant-scope.js';
+import { Caller, RequiresRole } from '../access/access.decorators.js';
+import type { Caller as CallerOfRoute } from '../access/principal.js';
 import { Problems } from '../http/problem.dto.js';
 import { FailurePageDto, ListFailuresQuery } from './failures.dto.js';
 import { FailuresService } from './failures.service.js';
@@ -19,7 +19,7 @@ export class FailuresController {
   })
   @ApiOkResponse({ type: FailurePageDto })
   @Problems(400, 404)
-  list(@CallerScope() scope: TenantScope, @Query() query: ListFailuresQuery): Promise<FailurePageDto> {
-    return this.failures.list(scope, query);
+  list(@Caller() caller: CallerOfRoute, @Query() query: ListFailuresQuery): Promise<FailurePageDto> {
+    return this.failures.list(caller, query);
   }
 }

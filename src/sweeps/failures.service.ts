@@ -1,23 +1,23 @@
 import { Injectable } from '@nestjs/common';
-import type { TenantScope } from '../access/tenant-scope.js';
-import { decodeCursor, pageOf } from '../http/cursor.js';
+import type { Caller } from '../access/principal.js';
 import type { Page } from '../http/page.dto.js';
+import { Pages } from '../http/pages.service.js';
 import { FailureDto, type ListFailuresQuery } from './failures.dto.js';
 import { type FailurePosition, FailuresRepository } from './failures.repository.js';
 
-const MOMENT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/;
-const FOREIGN_ID = /^[^\0]{1,256}$/s;
-
 @Injectable()
 export class FailuresService {
-  constructor(private readonly failures: FailuresRepository) {}
+  constructor(
+    private readonly failures: FailuresRepository,
+    private readonly pages: Pages,
+  ) {}
 
-  async list(scope: TenantScope, query: ListFailuresQuery): Promise<Page<FailureDto>> {
-    const after =
-      query.cursor === undefined
-        ? undefined
-        : (decodeCursor(query.cursor, [MOMENT, FOREIGN_ID, FOREIGN_ID, FOREIGN_ID]) as FailurePosition);
-    const found = await this.failures.list(scope.narrowedTo(query.tenantId), query.limit + 1, after);
-    return pageOf(found, query.limit, FailureDto.from, ({ position }) => position);
+  list(caller: Caller, query: ListFailuresQuery): Promise<Page<FailureDto>> {
+    return this.pages.page(caller, query, {
+      name: 'failures',
+      rows: (limit, after) => this.failures.list(caller.scope, limit, after as FailurePosition | undefined),
+      positionOf: ({ position }) => position,
+      toItem: FailureDto.from,
+    });
   }
 }

@@ -1,3 +1,4 @@
+import type { Caller } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import type { Duration } from '../config/duration.js';
 import type { Trigger } from './sweep.entity.js';
@@ -15,7 +16,8 @@ export interface SweepPlan {
   /** Counts, and changes nothing. */
   dryRun: boolean;
   reason: string | null;
-  requestedBy: string;
+  /** Undefined for the schedule. */
+  requestedBy: Caller | undefined;
   /** In milliseconds; what is left then is the next tick's. Null: runs until it is done. */
   timeBudget: number | null;
   /** Keeps the lock at least this long, so that a replica whose clock is late by less doesn't sweep again. */

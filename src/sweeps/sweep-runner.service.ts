@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
+import { AuditLogService } from '../audit/audit-log.service.js';
 import { Configuration } from '../config/configuration.js';
 import { inShortTransaction } from '../database/short-transaction.js';
 import { LockBusy } from '../locks/lock-options.js';
@@ -28,6 +29,7 @@ export class SweepRunner {
     private readonly sweeps: SweepsRepository,
     private readonly executions: OverdueExecutionsRepository,
     private readonly failures: FailuresRepository,
+    private readonly auditLog: AuditLogService,
   ) {}
 
   /**
@@ -41,7 +43,7 @@ export class SweepRunner {
     atLeast: (plan) => plan.keepLockFor,
   })
   async run(plan: SweepPlan, onStarted?: (sweepId: string) => void): Promise<SweepEntity | LockBusy> {
-    const { id, cutoff } = await this.sweeps.start(plan.scope, plan);
+    const { id, cutoff } = await this.start(plan);
     onStarted?.(id);
     const { projectId, agentId, timeoutSeconds } = plan;
     const { status, error } = await this.runToEnd(plan, id, { projectId, agentId, timeoutSeconds, cutoff });
@@ -49,6 +51,20 @@ export class SweepRunner {
     const sweep = (await this.sweeps.find(plan.scope, id)) as SweepEntity;
     this.report(sweep);
     return sweep;
+  }
+
+  /** Whoever requested it is on the audit log in the same moment. */
+  private async start(plan: SweepPlan): Promise<{ id: string; cutoff: string }> {
+    const { scope, requestedBy, projectId, agentId, timeoutSeconds, limit, dryRun, reason } = plan;
+    if (!requestedBy) {
+      return this.sweeps.start(scope, plan);
+    }
+    return this.dataSource.transaction(async (transaction) => {
+      const started = await this.sweeps.start(scope, plan, transaction);
+      const details = { projectId, agentId, timeoutSeconds, limit, dryRun, reason };
+      await this.auditLog.recordDone(requestedBy, { target: started.id, details }, transaction);
+      return started;
+    });
   }
 
   private async runToEnd(

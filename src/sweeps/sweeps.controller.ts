@@ -1,8 +1,8 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
-import type { Principal } from '../access/principal.js';
+import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
+import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { Problems } from '../http/problem.dto.js';
 import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepIdParam, SweepPageDto, WaitQuery } from './sweeps.dto.js';
@@ -24,6 +24,7 @@ export class SweepsController {
   @Post()
   @HttpCode(200)
   @RequiresRole('operator')
+  @Audited('sweep.request')
   @ApiOperation({ operationId: 'requestSweep', summary: 'Time out what is overdue now' })
   @ApiBody({ type: RequestSweepBody, required: false, examples: SWEEP_EXAMPLES })
   @ApiOkResponse({ type: SweepDto, description: 'The sweep has ended' })
@@ -34,7 +35,7 @@ export class SweepsController {
   })
   @Problems(400, 404, 409)
   async request(
-    @Caller() caller: Principal,
+    @Caller() caller: CallerOfRoute,
     @Body() body: RequestSweepBody,
     @Query() { wait }: WaitQuery,
     @Res({ passthrough: true }) response: Response,
@@ -52,8 +53,8 @@ export class SweepsController {
   @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
   @ApiOkResponse({ type: SweepPageDto })
   @Problems(400, 404)
-  list(@CallerScope() scope: TenantScope, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
-    return this.sweeps.list(scope, query);
+  list(@Caller() caller: CallerOfRoute, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
+    return this.sweeps.list(caller, query);
   }
 
   @Get(':sweepId')
@@ -68,13 +69,14 @@ export class SweepsController {
   @Post(':sweepId/cancel')
   @HttpCode(202)
   @RequiresRole('operator')
+  @Audited('sweep.cancel')
   @ApiOperation({
     operationId: 'cancelSweep',
     summary: 'Stop a running sweep after its batch, on whichever replica it runs',
   })
   @ApiAcceptedResponse({ type: SweepDto, description: 'It will stop; ask for it until it is `cancelled`' })
   @Problems(400, 404, 409)
-  cancel(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
-    return this.sweeps.cancel(scope, sweepId);
+  cancel(@Caller() caller: CallerOfRoute, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
+    return this.sweeps.cancel(caller, sweepId);
   }
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { type DataSource, type FindOptionsWhere, IsNull, LessThan, Repository } from 'typeorm';
+import { type DataSource, type EntityManager, type FindOptionsWhere, IsNull, LessThan, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
@@ -28,8 +28,12 @@ export class SweepsRepository {
    *
    * The cutoff comes back as ISO text to the microsecond, from the database's clock.
    */
-  async start(scope: TenantScope, plan: SweepPlan): Promise<{ id: string; cutoff: string }> {
-    const [started] = await this.dataSource.query(
+  async start(
+    scope: TenantScope,
+    plan: SweepPlan,
+    transaction: Pick<EntityManager, 'query'> = this.dataSource,
+  ): Promise<{ id: string; cutoff: string }> {
+    const [started] = await transaction.query(
       `WITH abandoned AS (
          UPDATE ${this.table} SET status = 'interrupted', finished_at = statement_timestamp(), error = $9
           WHERE status = 'running' AND lock_name = $10
@@ -49,7 +53,7 @@ export class SweepsRepository {
         plan.reason,
         ABANDONED,
         sweepLockName(scope),
-        plan.requestedBy,
+        plan.requestedBy?.principal.id ?? plan.trigger,
       ],
     );
     return started;
@@ -90,12 +94,13 @@ export class SweepsRepository {
   }
 
   /** True where the sweep was running. It stops after its batch, on whichever replica it runs. */
-  async requestCancel(scope: TenantScope, id: string): Promise<boolean> {
-    const { affected } = await this.sweeps.update(
+  async requestCancel(scope: TenantScope, id: string, transaction: EntityManager): Promise<boolean> {
+    const sweeps = transaction.withRepository(this.sweeps);
+    const { affected } = await sweeps.update(
       { id, status: 'running', ...ofTenant(scope), cancelRequestedAt: IsNull() },
       { cancelRequestedAt: () => 'statement_timestamp()' },
     );
-    return affected === 1 || this.sweeps.existsBy({ id, status: 'running', ...ofTenant(scope) });
+    return affected === 1 || sweeps.existsBy({ id, status: 'running', ...ofTenant(scope) });
   }
 
   async countDryRun(scope: TenantScope, id: string, timedOut: number): Promise<void> {

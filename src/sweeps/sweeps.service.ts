@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Principal } from '../access/principal.js';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import type { Caller } from '../access/principal.js';
 import { TenantScope } from '../access/tenant-scope.js';
+import { AuditLogService } from '../audit/audit-log.service.js';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
-import { decodeCursor, pageOf, UUID } from '../http/cursor.js';
 import type { Page } from '../http/page.dto.js';
+import { Pages } from '../http/pages.service.js';
 import { LockBusy } from '../locks/lock-options.js';
 import { LockUnavailableError, ShuttingDownError } from '../locks/locks.errors.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
@@ -25,38 +28,35 @@ export class SweepsService {
   private readonly logger = new Logger('Sweeps');
 
   constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
     private readonly configuration: Configuration,
     private readonly runner: SweepRunner,
     private readonly sweeps: SweepsRepository,
+    private readonly auditLog: AuditLogService,
+    private readonly pages: Pages,
   ) {}
 
   /** The sweep of one tick of the schedule, over the whole platform. LockBusy where another replica has taken it. */
   runScheduled(keepLockFor: Duration): Promise<SweepEntity | LockBusy> {
     return this.runner.run({
-      ...this.plan('schedule', TenantScope.platform(), 'schedule', {}),
+      ...this.plan('schedule', TenantScope.platform(), undefined, {}),
       timeBudget: this.configuration.sweepTimeBudget,
       keepLockFor,
     });
   }
 
   /** Runs a sweep to its end. LockBusy where another sweep of the scope didn't end within a few seconds. */
-  async run(
-    trigger: Trigger,
-    scope: TenantScope,
-    requestedBy: string,
-    request: SweepRequest,
-  ): Promise<SweepEntity | LockBusy> {
-    return this.runner.run(this.plan(trigger, scope, requestedBy, request)).catch(asProblem);
+  async run(trigger: Trigger, caller: Caller, request: SweepRequest): Promise<SweepEntity | LockBusy> {
+    return this.runner.run(this.plan(trigger, caller.scope, caller, request)).catch(asProblem);
   }
 
   /**
    * Begins a sweep, and waits for its end up to `waitSeconds`; it goes on in the background after that.
    *
-   * @throws SweepBusyError, SweepsUnavailableError, and TenantNotFoundError where the body names another tenant.
+   * @throws SweepBusyError, SweepsUnavailableError
    */
-  async request(caller: Principal, body: RequestSweepBody, waitSeconds: number): Promise<SweepDto> {
-    const scope = caller.scope.narrowedTo(body.tenantId);
-    const plan = this.plan('api', scope, caller.id, body);
+  async request(caller: Caller, body: RequestSweepBody, waitSeconds: number): Promise<SweepDto> {
+    const plan = this.plan('api', caller.scope, caller, body);
     let run: Promise<SweepEntity | LockBusy> | undefined;
     const started = new Promise<string>((resolve, reject) => {
       run = this.runner.run(plan, resolve);
@@ -67,7 +67,7 @@ export class SweepsService {
     const waited = new AbortController();
     await Promise.race([ended, delay(waitSeconds * 1000, undefined, { signal: waited.signal }).catch(() => undefined)]);
     waited.abort();
-    return this.get(scope, id);
+    return this.get(caller.scope, id);
   }
 
   /** @throws SweepNotFoundError */
@@ -79,10 +79,13 @@ export class SweepsService {
     return SweepDto.from(sweep);
   }
 
-  async list(scope: TenantScope, query: ListSweepsQuery): Promise<Page<SweepDto>> {
-    const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor, [UUID])[0];
-    const found = await this.sweeps.list(scope.narrowedTo(query.tenantId), query, query.limit + 1, before);
-    return pageOf(found, query.limit, SweepDto.from, ({ id }) => [id]);
+  list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
+    return this.pages.page(caller, query, {
+      name: 'sweeps',
+      rows: (limit, after) => this.sweeps.list(caller.scope, query, limit, after?.[0]),
+      positionOf: ({ id }) => [id],
+      toItem: SweepDto.from,
+    });
   }
 
   /**
@@ -90,16 +93,23 @@ export class SweepsService {
    *
    * @throws SweepNotFoundError, SweepNotRunningError
    */
-  async cancel(scope: TenantScope, id: string): Promise<SweepDto> {
-    const asked = await this.sweeps.requestCancel(scope, id);
-    const sweep = await this.get(scope, id);
-    if (!asked) {
-      throw new SweepNotRunningError(sweep.status);
-    }
-    return sweep;
+  async cancel(caller: Caller, id: string): Promise<SweepDto> {
+    const { scope } = caller;
+    await this.dataSource.transaction(async (transaction) => {
+      if (!(await this.sweeps.requestCancel(scope, id, transaction))) {
+        throw new SweepNotRunningError((await this.get(scope, id)).status);
+      }
+      await this.auditLog.recordDone(caller, { target: id, details: {} }, transaction);
+    });
+    return this.get(scope, id);
   }
 
-  private plan(trigger: Trigger, scope: TenantScope, requestedBy: string, request: SweepRequest): SweepPlan {
+  private plan(
+    trigger: Trigger,
+    scope: TenantScope,
+    requestedBy: Caller | undefined,
+    request: SweepRequest,
+  ): SweepPlan {
     return {
       trigger,
       scope,

@@ -23,7 +23,7 @@ export class Lapse {
     readonly url: string,
   ) {}
 
-  /** The schedule is off unless the environment sets it, so that nothing sweeps but what a test asks for. */
+  /** Schedule and rate limit are off unless the environment sets them: nothing sweeps but what a test asks for. */
   static async start(databaseUrl: string, environment: Record<string, string> = {}): Promise<Lapse> {
     Logger.overrideLogger(process.env.LAPSE_TEST_LOG ? ['log', 'warn', 'error'] : false);
     const configuration = readConfiguration({
@@ -31,6 +31,7 @@ export class Lapse {
       LAPSE_ADMIN_KEY: ADMIN_KEY,
       CRON_SECRET,
       LAPSE_SWEEP_CRON: 'off',
+      LAPSE_RATE_LIMIT: 'off',
       ...environment,
     });
     const dataSource = await openDatabase(configuration);

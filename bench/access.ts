@@ -1,0 +1,168 @@
+import 'reflect-metadata';
+import { Agent, request } from 'node:http';
+import { Controller, Get, Logger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { OpenToAll, RequiresRole } from '../src/access/access.decorators.js';
+import { generateApiKey, sha256 } from '../src/access/api-key.js';
+import { ApiKeyAuthenticator } from '../src/access/api-key-authenticator.service.js';
+import { ApiKeysRepository } from '../src/access/api-keys.repository.js';
+import { TenantScope } from '../src/access/tenant-scope.js';
+import { AppModule } from '../src/app.module.js';
+import { readConfiguration } from '../src/config/configuration.js';
+import { APP_OPTIONS, configureApp } from '../src/configure-app.js';
+import { openDatabase } from '../src/database/open-database.js';
+import { CountingProxy } from './counting-proxy.js';
+import type { Report } from './report.js';
+import type { BenchServer } from './server.js';
+import type { Sizes } from './sizes.js';
+import { spreadOf } from './statistics.js';
+
+const DATABASE = 'lapse_bench_access';
+const SLICES = 10;
+
+/** One handler behind two declarations. */
+@Controller('bench')
+class BenchController {
+  @Get('open')
+  @OpenToAll()
+  open(): object {
+    return { status: 'ok' };
+  }
+
+  @Get('guarded')
+  @RequiresRole('viewer')
+  guarded(): object {
+    return { status: 'ok' };
+  }
+}
+
+@Module({ controllers: [BenchController] })
+class BenchModule {}
+
+/** What it costs that every call is authenticated, and what the time of a refusal tells. */
+export async function measureAccess(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
+  Logger.overrideLogger(false);
+  const proxy = await CountingProxy.start(await server.create(DATABASE));
+  const configuration = readConfiguration({
+    DATABASE_URL: proxy.url,
+    LAPSE_CREATE_WATCHED_TABLES: 'true',
+    LAPSE_SWEEP_CRON: 'off',
+    LAPSE_RATE_LIMIT: '1000000',
+  });
+  const dataSource = await openDatabase(configuration);
+  const service = AppModule.for(configuration, dataSource);
+  const app = await NestFactory.create<NestExpressApplication>(
+    { ...service, imports: [...(service.imports ?? []), BenchModule] },
+    APP_OPTIONS,
+  );
+  configureApp(app);
+  await app.listen(0, '127.0.0.1');
+  try {
+    const [genuine, guess] = [generateApiKey(), generateApiKey()];
+    for (const { publicId, secret } of [genuine, { ...guess, secret: 'another' }]) {
+      await app
+        .get(ApiKeysRepository, { strict: false })
+        .insert(
+          TenantScope.platform(),
+          { publicId, secretHash: sha256(secret), name: 'bench', role: 'viewer', createdBy: 'bench', expiresAt: null },
+          dataSource.manager,
+        );
+    }
+    await measureGuards((await app.getUrl()).replace('localhost', '127.0.0.1'), genuine.text, proxy, sizes, report);
+    await measureRefusals(app.get(ApiKeyAuthenticator, { strict: false }), guess.text, sizes, report);
+  } finally {
+    await app.close();
+    await proxy.stop();
+  }
+}
+
+/** CPU of this whole process, which is caller and server: what differs between the two routes is the guards'. */
+async function measureGuards(
+  url: string,
+  key: string,
+  proxy: CountingProxy,
+  sizes: Sizes,
+  report: Report,
+): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const headers = { authorization: `Bearer ${key}` };
+  const cpuOf = async (path: string): Promise<number> => {
+    const before = process.cpuUsage();
+    for (let time = 0; time < sizes.calls / SLICES; time += 1) {
+      await get(agent, url + path, headers);
+    }
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000 / (sizes.calls / SLICES);
+  };
+  await cpuOf('/bench/open');
+  await cpuOf('/bench/guarded');
+  const slices: { open: number; guarded: number }[] = [];
+  let queries = 0;
+  for (let slice = 0; slice < SLICES; slice += 1) {
+    const open = await cpuOf('/bench/open');
+    await get(agent, `${url}/bench/guarded`, headers);
+    proxy.reset();
+    const guarded = await cpuOf('/bench/guarded');
+    queries += proxy.statements;
+    slices.push({ open, guarded });
+  }
+  agent.destroy();
+  const added = spreadOf(slices.map(({ open, guarded }) => guarded - open));
+  report.figure('access: CPU of a call without authentication', 'ms', spreadOf(slices.map(({ open }) => open)));
+  report.claim('access: CPU that authentication adds to a call', 'ms', added, { atMost: 0.2 });
+  const calls = SLICES * Math.ceil(sizes.calls / SLICES);
+  report.claim('access: queries of a call with a warm cache', '', spreadOf([queries / calls]), { atMost: 0.01 });
+}
+
+/** A key that never was, and a key in use with a wrong secret, take turns; each comes first every other time. */
+async function measureRefusals(
+  authenticator: ApiKeyAuthenticator,
+  guess: string,
+  sizes: Sizes,
+  report: Report,
+): Promise<void> {
+  const timeOf = async (credential: string): Promise<number> => {
+    const start = performance.now();
+    await authenticator.authenticate(credential);
+    return performance.now() - start;
+  };
+  const unknown: number[] = [];
+  const wrong: number[] = [];
+  for (let pair = 0; pair < sizes.refusals / 2; pair += 1) {
+    const stranger = generateApiKey().text;
+    if (pair % 2 === 0) {
+      unknown.push(await timeOf(stranger));
+      wrong.push(await timeOf(guess));
+    } else {
+      wrong.push(await timeOf(guess));
+      unknown.push(await timeOf(stranger));
+    }
+  }
+  const slower = unknown.filter((ms, pair) => ms > (wrong[pair] ?? 0)).length / unknown.length;
+  report.figure('access: a key that never was is refused', 'ms', spreadOf(unknown));
+  const ratio = spreadOf(unknown).median / spreadOf(wrong).median;
+  report.figure('access: unknown key / wrong secret, of the medians', '×', spreadOf([ratio]));
+  // Of 1,000 fair coins 95% of the time between 0.469 and 0.531 are heads; a difference to be measured would be beyond 0.55.
+  report.claim(
+    'access: pairs in which the unknown key is slower, off one half',
+    '',
+    spreadOf([Math.abs(slower - 0.5)]),
+    {
+      atMost: 0.05,
+    },
+  );
+}
+
+function get(agent: Agent, url: string, headers: Record<string, string>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request(url, { agent, headers }, (response) => {
+      if (response.statusCode !== 200) {
+        reject(new Error(`${url} answered ${response.statusCode}`));
+      }
+      response.resume().once('end', resolve);
+    })
+      .once('error', reject)
+      .end();
+  });
+}

@@ -1,0 +1,68 @@
+import { timingSafeEqual } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import type { ApiKeyEntity } from './api-key.entity.js';
+import { parseApiKey, sha256 } from './api-key.js';
+import { ApiKeysRepository } from './api-keys.repository.js';
+import type { Principal } from './principal.js';
+import { TenantScope } from './tenant-scope.js';
+
+/** Revocation on another replica works after this long, and what it takes to look: within five seconds. */
+const REMEMBERED_MS = 4_000;
+const REMEMBERED_KEYS = 10_000;
+const USE_IS_NOTED_EVERY_MS = 60_000;
+
+/** What an unknown key is compared with, so that it costs what a wrong secret costs. */
+const NOBODY = Buffer.alloc(32);
+
+@Injectable()
+export class ApiKeyAuthenticator {
+  /**
+   * Keys that were genuine a moment ago, by the digest of their secret. Nothing is remembered of credentials that open
+   * nothing: a wrong secret for a key in use takes the same way, and the same time, as a key that never was.
+   */
+  private readonly genuine = new LRUCache<string, ApiKeyEntity>({ max: REMEMBERED_KEYS, ttl: REMEMBERED_MS });
+
+  constructor(private readonly keys: ApiKeysRepository) {}
+
+  /** Undefined where the key is malformed, unknown, wrong, revoked or expired. */
+  async authenticate(credential: string): Promise<Principal | undefined> {
+    const key = parseApiKey(credential);
+    if (!key) {
+      return undefined;
+    }
+    const secretHash = sha256(key.secret);
+    const remembered = this.genuine.get(nameOf(key.publicId, secretHash));
+    const kept = remembered ?? (await this.lookUp(key.publicId, secretHash));
+    if (!kept || kept.revokedAt || (kept.expiresAt && kept.expiresAt <= new Date())) {
+      return undefined;
+    }
+    const scope = kept.tenantId === null ? TenantScope.platform() : TenantScope.tenant(kept.tenantId);
+    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope };
+  }
+
+  /** Looks at every key anew, on this replica. For one that has been revoked here. */
+  forget(): void {
+    this.genuine.clear();
+  }
+
+  private async lookUp(publicId: string, secretHash: Buffer): Promise<ApiKeyEntity | undefined> {
+    const kept = await this.keys.findAcrossTenants(publicId);
+    const isGenuine = timingSafeEqual(secretHash, kept?.secretHash ?? NOBODY);
+    if (!kept || !isGenuine) {
+      return undefined;
+    }
+    this.genuine.set(nameOf(publicId, secretHash), kept);
+    if (Date.now() - (kept.lastUsedAt?.getTime() ?? 0) >= USE_IS_NOTED_EVERY_MS && !kept.revokedAt) {
+      await this.keys.noteUse(
+        kept.tenantId === null ? TenantScope.platform() : TenantScope.tenant(kept.tenantId),
+        kept.id,
+      );
+    }
+    return kept;
+  }
+}
+
+function nameOf(publicId: string, secretHash: Buffer): string {
+  return `${publicId} ${secretHash.toString('base64')}`;
+}

@@ -1,0 +1,88 @@
+import { Injectable } from '@nestjs/common';
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { Configuration, type JwtConfiguration } from '../config/configuration.js';
+import { IssuerUnavailableError } from './access.errors.js';
+import type { Principal } from './principal.js';
+import { END_USER, ROLES, type Role } from './role.js';
+import { TenantScope } from './tenant-scope.js';
+
+const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
+const CLOCK_TOLERANCE_SECONDS = 30;
+const LONGEST_ID = 256;
+
+/** How the issuer's keys are fetched: kept for ten minutes, asked for again when a token names another, every 5 s at most. */
+const KEY_SET = { timeoutDuration: 5_000, cooldownDuration: 5_000, cacheMaxAge: 600_000 };
+
+/** What jose throws where the fault is the issuer's and not the token's. */
+const ISSUER_TROUBLE = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
+
+/** Tokens of one OIDC issuer. They are always bound to a tenant: the platform is opened by keys alone. */
+@Injectable()
+export class JwtAuthenticator {
+  private readonly jwt: JwtConfiguration | undefined;
+  private readonly keySet: JWTVerifyGetKey;
+
+  constructor(configuration: Configuration) {
+    this.jwt = configuration.jwt;
+    this.keySet = this.jwt ? createRemoteJWKSet(new URL(this.jwt.keySetUrl), KEY_SET) : noKeys;
+  }
+
+  /**
+   * Undefined where the token isn't genuine, isn't for us, is out of its time, or lacks tenant, role or subject.
+   *
+   * @throws IssuerUnavailableError where the keys can't be fetched.
+   */
+  async authenticate(token: string): Promise<Principal | undefined> {
+    if (!this.jwt) {
+      return undefined;
+    }
+    const { issuer, audience } = this.jwt;
+    try {
+      const { payload } = await jwtVerify(token, this.keySet, {
+        algorithms: ALGORITHMS,
+        issuer,
+        audience,
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        requiredClaims: ['exp', 'sub'],
+      });
+      return principalOf(payload, this.jwt);
+    } catch (error) {
+      if (error instanceof errors.JOSEError && !ISSUER_TROUBLE.includes(error.code)) {
+        return undefined;
+      }
+      throw new IssuerUnavailableError(error);
+    }
+  }
+}
+
+function principalOf(payload: JWTPayload, claims: JwtConfiguration): Principal | undefined {
+  const [subject, tenantId, role] = [
+    idIn(payload.sub),
+    idIn(payload[claims.tenantClaim]),
+    roleIn(payload[claims.roleClaim]),
+  ];
+  if (!subject || !tenantId || !role) {
+    return undefined;
+  }
+  const principal = { kind: 'jwt', id: `jwt:${subject}`, role, scope: TenantScope.tenant(tenantId) } as const;
+  if (role !== END_USER) {
+    return principal;
+  }
+  const endUserId = idIn(payload[claims.endUserClaim]);
+  return endUserId ? { ...principal, endUserId } : undefined;
+}
+
+function idIn(claim: unknown): string | undefined {
+  const isId = typeof claim === 'string' && claim !== '' && claim.length <= LONGEST_ID && !claim.includes('\0');
+  return isId ? claim : undefined;
+}
+
+/** Issuers write one role, or a list among those of other services; of several of ours the highest counts. */
+function roleIn(claim: unknown): Role | typeof END_USER | undefined {
+  const held: unknown[] = Array.isArray(claim) ? claim : [claim];
+  return [...ROLES].reverse().find((role) => held.includes(role)) ?? (held.includes(END_USER) ? END_USER : undefined);
+}
+
+function noKeys(): never {
+  throw new errors.JWKSNoMatchingKey();
+}

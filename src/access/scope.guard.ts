@@ -1,0 +1,24 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import type { GuardedRequest } from './principal.js';
+
+/**
+ * Decides whose rows a call is about, before any handler runs: the credential's scope, narrowed to the tenant that the
+ * request names, wherever it names it. A tenant that the credential may not see is answered as one that doesn't exist.
+ */
+@Injectable()
+export class ScopeGuard implements CanActivate {
+  /** @throws TenantNotFoundError */
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest<GuardedRequest>();
+    if (request.scope) {
+      request.scope = namedTenants(request).reduce((scope, tenantId) => scope.narrowedTo(tenantId), request.scope);
+    }
+    return true;
+  }
+}
+
+/** What isn't text names nobody; the check of the input refuses it afterwards. */
+function namedTenants({ params, query, body, headers }: GuardedRequest): string[] {
+  const places: unknown[] = [params.tenantId, query.tenantId, body?.tenantId, headers['x-tenant-id']];
+  return places.filter((tenantId) => typeof tenantId === 'string');
+}

@@ -1,0 +1,61 @@
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsIn } from 'class-validator';
+import { IsForeignId, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { PageDto, PageQuery } from '../http/page.dto.js';
+import { type AuditRecordEntity, OUTCOMES, type Outcome } from './audit-record.entity.js';
+
+export class ListAuditLogQuery extends PageQuery {
+  @ApiPropertyOptional({ maxLength: 256, description: 'What concerned this tenant alone' })
+  @MayBeLeftOut()
+  @IsForeignId()
+  tenantId?: string;
+
+  @ApiPropertyOptional({ maxLength: 100, example: 'api-key.create' })
+  @MayBeLeftOut()
+  @IsText(100)
+  action?: string;
+
+  @ApiPropertyOptional({ maxLength: 300, example: 'admin-key' })
+  @MayBeLeftOut()
+  @IsText(300)
+  principalId?: string;
+
+  @ApiPropertyOptional({ enum: OUTCOMES })
+  @MayBeLeftOut()
+  @IsIn(OUTCOMES, { message: `must be one of ${OUTCOMES.join(', ')}` })
+  outcome?: Outcome;
+
+  @ApiPropertyOptional({ maxLength: 128, description: 'The X-Request-Id of the call' })
+  @MayBeLeftOut()
+  @IsText(128)
+  requestId?: string;
+}
+
+@ApiSchema({ name: 'AuditRecord' })
+export class AuditRecordDto {
+  @ApiProperty({ format: 'uuid' }) id!: string;
+  @ApiProperty({ format: 'date-time' }) at!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'Whom it concerned; null: the whole platform' })
+  tenantId!: string | null;
+  @ApiProperty({ description: '`nobody`: the credential opened nothing', example: 'api-key' }) principalKind!: string;
+  @ApiProperty({ type: String, nullable: true, example: 'api-key:8sPAYhVJ0oGeeM2o' }) principalId!: string | null;
+  @ApiProperty({ example: '10.0.3.17' }) address!: string;
+  @ApiProperty({ example: 'sweep.request' }) action!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'The id of what it was done to' }) target!: string | null;
+  @ApiProperty({ enum: OUTCOMES }) outcome!: Outcome;
+  @ApiProperty({ type: String, nullable: true, description: 'Why it was refused or failed', example: null })
+  code!: string | null;
+  @ApiProperty() requestId!: string;
+  @ApiProperty({ type: Object, description: 'What was asked for', example: { role: 'viewer' } })
+  details!: Record<string, unknown>;
+
+  static from(record: AuditRecordEntity): AuditRecordDto {
+    return { ...record, at: record.at.toISOString() };
+  }
+}
+
+@ApiSchema({ name: 'AuditRecordPage' })
+export class AuditRecordPageDto extends PageDto {
+  @ApiProperty({ type: [AuditRecordDto] })
+  items!: AuditRecordDto[];
+}

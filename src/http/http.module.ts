@@ -1,0 +1,8 @@
+import { Global, Module } from '@nestjs/common';
+import { Cursors } from './cursors.service.js';
+import { Pages } from './pages.service.js';
+
+/** Global, because every list is cut into pages. */
+@Global()
+@Module({ providers: [Cursors, Pages], exports: [Pages] })
+export class HttpModule {}
