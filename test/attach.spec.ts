@@ -175,7 +175,8 @@ test('replicas that start at once migrate once', async () => {
   const opened = await Promise.all(Array.from({ length: 5 }, () => openDatabase(configuration)));
   await Promise.all(opened.map((dataSource) => dataSource.destroy()));
 
-  expect((await sql('SELECT count(*)::int AS count FROM lapse.migrations')).rows).toEqual([{ count: 1 }]);
+  const { rows } = await sql('SELECT name, count(*)::int AS times FROM lapse.migrations GROUP BY name');
+  expect(rows.map(({ times }) => times)).toEqual(rows.map(() => 1));
 });
 
 test('a role that may not create the schema is told what to ask for', async () => {

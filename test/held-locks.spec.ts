@@ -1,17 +1,14 @@
-import { afterAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { AdvisoryLockService } from '../src/locks/advisory-lock.service.js';
 import { DatabaseProxy } from './support/database-proxy.js';
 import { Lapse } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
-const others: Lapse[] = [];
-afterAll(() => Promise.all(others.map((other) => other.stop())));
 
 test('a viewer of the platform sees the locks that another replica holds, a tenant sees none', async () => {
   const { lapse, databaseUrl } = world;
   const other = await Lapse.start(databaseUrl);
-  others.push(other);
   const locks = other.app.get(AdvisoryLockService, { strict: false });
 
   await locks.withLock({ name: 'sweep of tenant acme', onBusy: 'skip' }, async () => {
@@ -43,7 +40,6 @@ test('a viewer of the platform sees the locks that another replica holds, a tena
 test.each(['cut', 'silence'] as const)('where the locks’ database is gone (%s), the answer is 503', async (how) => {
   const proxy = await DatabaseProxy.to(world.databaseUrl);
   const lapse = await Lapse.start(world.databaseUrl, { LAPSE_LOCK_DATABASE_URL: proxy.url });
-  others.push(lapse);
   proxy[how]();
 
   const [locks, sweep] = [await lapse.get('/v1/locks'), await lapse.post('/v1/sweeps', {})];

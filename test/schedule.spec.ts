@@ -7,17 +7,12 @@ import { Lapse } from './support/lapse.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
-const replicas: Lapse[] = [];
 
 beforeEach(() => world.host.clear());
-afterEach(async () => {
-  await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
-});
+afterEach(() => Lapse.stopAll());
 
-async function startReplica(environment: Record<string, string> = {}): Promise<Lapse> {
-  const replica = await Lapse.start(world.databaseUrl, environment);
-  replicas.push(replica);
-  return replica;
+function startReplica(environment: Record<string, string> = {}): Promise<Lapse> {
+  return Lapse.start(world.databaseUrl, environment);
 }
 
 function schedulerOf(replica: Lapse): SweepsScheduler {

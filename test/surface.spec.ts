@@ -6,15 +6,10 @@ import { ADMIN_KEY, type Answer, Lapse } from './support/lapse.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
-const started: Lapse[] = [];
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((lapse) => lapse.stop()));
-});
+afterEach(() => Lapse.stopAll());
 
-async function start(environment: Record<string, string> = {}): Promise<Lapse> {
-  const lapse = await Lapse.start(world.databaseUrl, environment);
-  started.push(lapse);
-  return lapse;
+function start(environment: Record<string, string> = {}): Promise<Lapse> {
+  return Lapse.start(world.databaseUrl, environment);
 }
 
 function from(

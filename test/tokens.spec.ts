@@ -103,6 +103,16 @@ test.each(Object.entries(BAD_TOKENS))('a token %s opens nothing', async (_what, 
   });
 });
 
+test('a token that is signed with an algorithm off the list opens nothing, though its key is published', async () => {
+  const unlisted = await issuer.token(operator, { key: await issuer.addKey('ES384') });
+  const listed = await issuer.token(operator, { key: await issuer.addKey('ES256') });
+  await eventually(
+    () => get('/v1/sweeps', listed),
+    ({ status }) => status === 200,
+  );
+  expect((await get('/v1/sweeps', unlisted)).status).toBe(401);
+}, 60_000);
+
 test('a token may be 30 seconds late', async () => {
   expect((await get('/v1/sweeps', await issuer.token(operator, { expiresIn: -20 }))).status).toBe(200);
 });

@@ -18,6 +18,8 @@ export interface Answer {
 
 /** A whole service in this process, on a port of its own, called over HTTP. */
 export class Lapse {
+  private static readonly running = new Set<Lapse>();
+
   private constructor(
     readonly app: INestApplication,
     readonly url: string,
@@ -41,11 +43,19 @@ export class Lapse {
     });
     configureApp(app);
     await app.listen(0, '127.0.0.1');
-    return new Lapse(app, (await app.getUrl()).replace('localhost', '127.0.0.1'));
+    const lapse = new Lapse(app, (await app.getUrl()).replace('localhost', '127.0.0.1'));
+    Lapse.running.add(lapse);
+    return lapse;
   }
 
-  stop(): Promise<void> {
-    return this.app.close();
+  async stop(): Promise<void> {
+    Lapse.running.delete(this);
+    await this.app.close();
+  }
+
+  /** Those that a failing test has left behind, which would keep the test runner waiting. */
+  static async stopAll(): Promise<void> {
+    await Promise.all([...Lapse.running].map((lapse) => lapse.stop()));
   }
 
   get(path: string, key: string = ADMIN_KEY): Promise<Answer> {

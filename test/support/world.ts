@@ -16,7 +16,6 @@ export function useWorld(environment: Record<string, string> = {}): World {
     world.lapse = await Lapse.start(world.databaseUrl, environment);
   });
   beforeEach(() => world.host.clear());
-  afterAll(() => world.lapse?.stop());
   return world;
 }
 
@@ -28,6 +27,7 @@ export function useDatabase(): Pick<World, 'databaseUrl' | 'host'> {
     world.host = new Host(world.databaseUrl);
   });
   afterAll(async () => {
+    await Lapse.stopAll();
     await world.host?.stop();
     if ((globalThis as { someTestFailed?: boolean }).someTestFailed) {
       process.stderr.write(`The database of the failed test is kept: ${world.databaseUrl}\n`);
