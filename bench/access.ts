@@ -4,7 +4,7 @@ import { Controller, Get, Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { OpenToAll, RequiresRole } from '../src/access/access.decorators.js';
-import { generateApiKey, sha256 } from '../src/access/api-key.js';
+import { type ApiKey, generateApiKey, sha256 } from '../src/access/api-key.js';
 import { ApiKeyAuthenticator } from '../src/access/api-key-authenticator.service.js';
 import { ApiKeysRepository } from '../src/access/api-keys.repository.js';
 import { TenantScope } from '../src/access/tenant-scope.js';
@@ -59,8 +59,9 @@ export async function measureAccess(server: BenchServer, sizes: Sizes, report: R
   configureApp(app);
   await app.listen(0, '127.0.0.1');
   try {
-    const [genuine, guess] = [generateApiKey(), generateApiKey()];
-    for (const { publicId, secret } of [genuine, { ...guess, secret: 'another' }]) {
+    const genuine = generateApiKey();
+    const guesses = Array.from({ length: sizes.refusals / 2 }, () => generateApiKey());
+    for (const { publicId, secret } of [genuine, ...guesses.map((key) => ({ ...key, secret: 'another' }))]) {
       await app
         .get(ApiKeysRepository, { strict: false })
         .insert(
@@ -70,7 +71,7 @@ export async function measureAccess(server: BenchServer, sizes: Sizes, report: R
         );
     }
     await measureGuards((await app.getUrl()).replace('localhost', '127.0.0.1'), genuine.text, proxy, sizes, report);
-    await measureRefusals(app.get(ApiKeyAuthenticator, { strict: false }), guess.text, sizes, report);
+    await measureRefusals(app.get(ApiKeyAuthenticator, { strict: false }), guesses, report);
   } finally {
     await app.close();
     await proxy.stop();
@@ -116,12 +117,7 @@ async function measureGuards(
 }
 
 /** A key that never was, and a key in use with a wrong secret, take turns; each comes first every other time. */
-async function measureRefusals(
-  authenticator: ApiKeyAuthenticator,
-  guess: string,
-  sizes: Sizes,
-  report: Report,
-): Promise<void> {
+async function measureRefusals(authenticator: ApiKeyAuthenticator, guesses: ApiKey[], report: Report): Promise<void> {
   const timeOf = async (credential: string): Promise<number> => {
     const start = performance.now();
     await authenticator.authenticate(credential);
@@ -129,7 +125,7 @@ async function measureRefusals(
   };
   const unknown: number[] = [];
   const wrong: number[] = [];
-  for (let pair = 0; pair < sizes.refusals / 2; pair += 1) {
+  for (const [pair, { text: guess }] of guesses.entries()) {
     const stranger = generateApiKey().text;
     if (pair % 2 === 0) {
       unknown.push(await timeOf(stranger));

@@ -1,9 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import type { ApiKeyEntity } from './api-key.entity.js';
 import { parseApiKey, sha256 } from './api-key.js';
-import { ApiKeysRepository } from './api-keys.repository.js';
+import { ApiKeysRepository, type KeptKey } from './api-keys.repository.js';
 import type { Principal } from './principal.js';
 import { TenantScope } from './tenant-scope.js';
 
@@ -12,16 +11,13 @@ const REMEMBERED_MS = 4_000;
 const REMEMBERED_KEYS = 10_000;
 const USE_IS_NOTED_EVERY_MS = 60_000;
 
-/** What an unknown key is compared with, so that it costs what a wrong secret costs. */
-const NOBODY = Buffer.alloc(32);
-
 @Injectable()
 export class ApiKeyAuthenticator {
   /**
    * Keys that were genuine a moment ago, by the digest of their secret. Nothing is remembered of credentials that open
    * nothing: a wrong secret for a key in use takes the same way, and the same time, as a key that never was.
    */
-  private readonly genuine = new LRUCache<string, ApiKeyEntity>({ max: REMEMBERED_KEYS, ttl: REMEMBERED_MS });
+  private readonly genuine = new LRUCache<string, KeptKey>({ max: REMEMBERED_KEYS, ttl: REMEMBERED_MS });
 
   constructor(private readonly keys: ApiKeysRepository) {}
 
@@ -34,11 +30,10 @@ export class ApiKeyAuthenticator {
     const secretHash = sha256(key.secret);
     const remembered = this.genuine.get(nameOf(key.publicId, secretHash));
     const kept = remembered ?? (await this.lookUp(key.publicId, secretHash));
-    if (!kept || kept.revokedAt || (kept.expiresAt && kept.expiresAt <= new Date())) {
+    if (!kept || kept.isRevoked || kept.expiresAt <= Date.now()) {
       return undefined;
     }
-    const scope = kept.tenantId === null ? TenantScope.platform() : TenantScope.tenant(kept.tenantId);
-    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope };
+    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope: scopeOf(kept) };
   }
 
   /** Looks at every key anew, on this replica. For one that has been revoked here. */
@@ -46,21 +41,21 @@ export class ApiKeyAuthenticator {
     this.genuine.clear();
   }
 
-  private async lookUp(publicId: string, secretHash: Buffer): Promise<ApiKeyEntity | undefined> {
+  private async lookUp(publicId: string, secretHash: Buffer): Promise<KeptKey | undefined> {
     const kept = await this.keys.findAcrossTenants(publicId);
-    const isGenuine = timingSafeEqual(secretHash, kept?.secretHash ?? NOBODY);
-    if (!kept || !isGenuine) {
+    if (!timingSafeEqual(secretHash, kept.secretHash)) {
       return undefined;
     }
     this.genuine.set(nameOf(publicId, secretHash), kept);
-    if (Date.now() - (kept.lastUsedAt?.getTime() ?? 0) >= USE_IS_NOTED_EVERY_MS && !kept.revokedAt) {
-      await this.keys.noteUse(
-        kept.tenantId === null ? TenantScope.platform() : TenantScope.tenant(kept.tenantId),
-        kept.id,
-      );
+    if (Date.now() - kept.lastUsedAt >= USE_IS_NOTED_EVERY_MS && !kept.isRevoked) {
+      await this.keys.noteUse(scopeOf(kept), kept.id);
     }
     return kept;
   }
+}
+
+function scopeOf({ tenantId }: KeptKey): TenantScope {
+  return tenantId === null ? TenantScope.platform() : TenantScope.tenant(tenantId);
 }
 
 function nameOf(publicId: string, secretHash: Buffer): string {
