@@ -15,6 +15,7 @@ import { HttpModule } from './http/http.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { LocksModule } from './locks/locks.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
+import { TimeoutsModule } from './timeouts/timeouts.module.js';
 
 @Module({})
 export class AppModule {
@@ -36,6 +37,7 @@ export class AppModule {
         AccessModule,
         AuditModule,
         SweepsModule,
+        TimeoutsModule,
         DropInModule,
         HealthModule,
       ],

@@ -164,7 +164,7 @@ test('where the watched table has other columns, the service does not start and 
     'CREATE TABLE workflow_executions (tenant_id text, project_id text, id text, status text, metadata json, updated_at date)',
   );
   await expect(startLapse(url)).rejects.toThrow(
-    /columns are missing: agent_id, conversation_id; updated_at is date, .+; metadata is json, and must be jsonb/,
+    /columns are missing: agent_id, conversation_id, request_id, created_at; updated_at is date, .+; metadata is json, and must be jsonb/,
   );
 });
 

@@ -104,6 +104,22 @@ const CALLS = {
   revokeTheirKey: async (own: Side, other: Side) =>
     (await world.lapse.delete(`/v1/api-keys/${other.apiKeys.at(-1) ?? crypto.randomUUID()}`, own.keys.admin)).body,
   listKeys: async (own: Side) => (await world.lapse.get('/v1/api-keys', own.keys.admin)).body,
+  listExecutions: async (own: Side) => {
+    const [waiting, failed] = await Promise.all(
+      ['suspended', 'failed'].map((status) => world.lapse.get(`/v1/executions?status=${status}`, own.keys.viewer)),
+    );
+    return [waiting?.body, failed?.body];
+  },
+  lookAtTheirExecution: async (own: Side, other: Side) =>
+    (
+      await world.lapse.get(
+        `/v1/tenants/${other.tenant}/projects/support/executions/${other.tenant}-${other.tenant}`,
+        own.keys.viewer,
+      )
+    ).body,
+  listTimeouts: async (own: Side) => (await world.lapse.get('/v1/timeouts', own.keys.viewer)).body,
+  lookAtTheirTimeouts: async (own: Side, other: Side) =>
+    (await world.lapse.get(`/v1/sweeps/${other.sweeps.at(-1) ?? crypto.randomUUID()}/timeouts`, own.keys.viewer)).body,
   listFailures: async (own: Side) => (await world.lapse.get('/v1/failures', own.keys.viewer)).body,
   readAuditLog: async (own: Side) => (await world.lapse.get('/v1/audit-log?limit=500', own.keys.admin)).body,
   askOwnConversation: async (own: Side) =>

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsIn, IsISO8601, IsUUID } from 'class-validator';
-import { IsForeignId, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsIn, IsUUID } from 'class-validator';
+import { IsForeignId, IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto } from '../http/page.dto.js';
 import type { ApiKeyEntity } from './api-key.entity.js';
 import { ROLES, type Role } from './role.js';
@@ -29,7 +29,7 @@ export class CreateApiKeyBody {
     example: '2099-01-01T00:00:00.000Z',
   })
   @MayBeLeftOut()
-  @IsISO8601({ strict: true, strictSeparator: true }, { message: 'must be a time such as 2099-01-01T00:00:00.000Z' })
+  @IsMoment()
   expiresAt?: string;
 }
 

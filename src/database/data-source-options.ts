@@ -6,6 +6,7 @@ import { FailureEntity } from '../sweeps/failure.entity.js';
 import { SweepEntity } from '../sweeps/sweep.entity.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
+import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
 const SILENT_SERVER_MS = 45_000;
@@ -21,7 +22,7 @@ export function dataSourceOptions(configuration: Configuration) {
     schema: configuration.schema,
     applicationName: 'lapse',
     entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
-    migrations: [CreateLapseTables1763800000000, CreateAuditLog1763900000000],
+    migrations: [CreateLapseTables1763800000000, CreateAuditLog1763900000000, IndexLedger1764000000000],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.
     installExtensions: false,

@@ -17,6 +17,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addBearerAuth({ type: 'http', bearerFormat: 'JWT', description: 'A token of the configured issuer' }, 'jwt')
     .addTag('Executions', 'What waits for approval')
     .addTag('Sweeps', 'Time out what is overdue, and look at what was done')
+    .addTag('Ledger', 'Every timeout, for ever')
     .addTag('Locks', 'What keeps runs of replicas from overlapping')
     .addTag('API keys', 'Who may call')
     .addTag('Audit log', 'Who did what, or was refused')

@@ -2,6 +2,9 @@ import { Module } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { Configuration } from '../config/configuration.js';
+import { ExecutionsController } from './executions.controller.js';
+import { ExecutionsRepository } from './executions.repository.js';
+import { ExecutionsService } from './executions.service.js';
 import { PendingApprovalsController } from './pending-approvals.controller.js';
 import { PendingApprovalsRepository } from './pending-approvals.repository.js';
 import { PendingApprovalsService } from './pending-approvals.service.js';
@@ -9,7 +12,7 @@ import { inspectWatchedTable, WatchedTable } from './watched-table.js';
 import { WatchedTableIndexes } from './watched-table-indexes.js';
 
 @Module({
-  controllers: [PendingApprovalsController],
+  controllers: [ExecutionsController, PendingApprovalsController],
   providers: [
     {
       provide: WatchedTable,
@@ -18,9 +21,11 @@ import { WatchedTableIndexes } from './watched-table-indexes.js';
         inspectWatchedTable(dataSource, watchedSchema),
     },
     WatchedTableIndexes,
+    ExecutionsRepository,
+    ExecutionsService,
     PendingApprovalsRepository,
     PendingApprovalsService,
   ],
-  exports: [WatchedTable],
+  exports: [WatchedTable, PendingApprovalsService],
 })
 export class ExecutionsModule {}

@@ -6,8 +6,8 @@ import { WatchedTable } from './watched-table.js';
 
 /** The newest execution of a conversation; its members have no meaning where the conversation has none. */
 export interface LatestExecution {
-  /** Whether it is suspended and its deadline is yet to come. */
-  waits: boolean;
+  /** Whether it is suspended and its deadline is yet to come; null where there is none. */
+  waits: boolean | null;
   executionId: string;
   /** `pendingToolApproval` as the host keeps it: anything. */
   pending: unknown;
@@ -32,14 +32,13 @@ export class PendingApprovalsRepository {
     endUserId: string | undefined,
     timeoutSeconds: number,
   ): Promise<LatestExecution | null> {
-    const since = this.watched.updatedAt('e');
     const [found] = await this.dataSource.query(
-      `SELECT e.id AS "executionId", e.pending, e.since AS "suspendedSince",
-              e.since + make_interval(secs => $5::int) AS deadline, coalesce(e.waits, false) AS waits
+      `SELECT e.*
          FROM "${this.watched.schema}".conversations c
          LEFT JOIN LATERAL (
-           SELECT e.id, e.metadata -> 'pendingToolApproval' AS pending, ${since} AS since,
-                  e.status = 'suspended' AND NOT (${this.watched.isOverdue('e', 'statement_timestamp()', '$5')}) AS waits
+           SELECT e.id AS "executionId", e.metadata -> 'pendingToolApproval' AS pending,
+                  ${this.watched.isWaiting('e', 'statement_timestamp()', '$5')} AS waits,
+                  ${this.watched.updatedAt('e')} AS "suspendedSince", ${this.watched.deadline('e', '$5')} AS deadline
              FROM ${this.watched.name} e
             WHERE e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.conversation_id = c.id
             ORDER BY e.created_at DESC, e.id DESC

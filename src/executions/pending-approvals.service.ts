@@ -4,6 +4,7 @@ import { Configuration } from '../config/configuration.js';
 import type { ApprovalDto, ConversationParams, PendingApprovalDto } from './pending-approvals.dto.js';
 import { ConversationNotFoundError } from './pending-approvals.errors.js';
 import { type LatestExecution, PendingApprovalsRepository } from './pending-approvals.repository.js';
+import { toolApprovalIn } from './tool-approval.js';
 
 @Injectable()
 export class PendingApprovalsService {
@@ -29,15 +30,14 @@ export class PendingApprovalsService {
   }
 }
 
-/** The host's own metadata: whatever it keeps there. */
 function approvalIn({ executionId, pending, suspendedSince, deadline }: LatestExecution): ApprovalDto | undefined {
-  const { toolCallId, toolName, args = null, isDelegated = false } = (pending ?? {}) as Record<string, unknown>;
-  if (typeof toolCallId !== 'string' || typeof toolName !== 'string' || typeof isDelegated !== 'boolean') {
-    return undefined;
-  }
-  return {
-    ...{ toolCallId, toolName, args, isDelegated, executionId },
-    suspendedSince: suspendedSince.toISOString(),
-    deadline: deadline.toISOString(),
-  };
+  const approval = toolApprovalIn(pending);
+  return (
+    approval && {
+      ...approval,
+      executionId,
+      suspendedSince: suspendedSince.toISOString(),
+      deadline: deadline.toISOString(),
+    }
+  );
 }

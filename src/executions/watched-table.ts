@@ -7,8 +7,10 @@ const NEEDED_COLUMNS = [
   'id',
   'agent_id',
   'conversation_id',
+  'request_id',
   'status',
   'metadata',
+  'created_at',
   'updated_at',
 ] as const;
 
@@ -20,9 +22,19 @@ export class WatchedTable {
   constructor(
     readonly schema: string,
     private readonly updatedAtHasZone: boolean,
+    private readonly createdAtHasZone: boolean,
     readonly partitioned: boolean,
   ) {
     this.name = `"${schema}".workflow_executions`;
+  }
+
+  get updatedAtType(): 'timestamptz' | 'timestamp' {
+    return this.updatedAtHasZone ? 'timestamptz' : 'timestamp';
+  }
+
+  /** SQL: the column `created_at` of `alias` as a timestamptz. */
+  createdAt(alias: string): string {
+    return this.createdAtHasZone ? `${alias}.created_at` : `(${alias}.created_at AT TIME ZONE 'UTC')`;
   }
 
   /** SQL: the column `updated_at` of `alias` as a timestamptz. A row without a zone means UTC, whatever the session's is. */
@@ -37,13 +49,27 @@ export class WatchedTable {
 
   /** SQL: a text parameter that `updated_at::text` returned, in the column's own type. Microseconds survive. */
   fromText(parameter: string): string {
-    return this.updatedAtHasZone ? `${parameter}::timestamptz` : `${parameter}::timestamp`;
+    return `${parameter}::${this.updatedAtType}`;
   }
 
   /** SQL: whether the execution is overdue at `cutoff`. The instant of the deadline itself counts. */
   isOverdue(alias: string, cutoff: string, timeoutSeconds: string): string {
-    const suspendedSinceAtMost = `${cutoff}::timestamptz - make_interval(secs => ${timeoutSeconds}::int)`;
-    return `${alias}.status = 'suspended' AND ${alias}.updated_at <= ${this.asUpdatedAt(suspendedSinceAtMost)}`;
+    return `${alias}.status = 'suspended' AND ${alias}.updated_at <= ${this.lastOverdue(cutoff, timeoutSeconds)}`;
+  }
+
+  /** SQL: whether the execution is suspended and its deadline lies after `cutoff`. */
+  isWaiting(alias: string, cutoff: string, timeoutSeconds: string): string {
+    return `${alias}.status = 'suspended' AND ${alias}.updated_at > ${this.lastOverdue(cutoff, timeoutSeconds)}`;
+  }
+
+  /** SQL: the deadline of an execution, as a timestamptz; only a suspended one has one. */
+  deadline(alias: string, timeoutSeconds: string): string {
+    return `${this.updatedAt(alias)} + make_interval(secs => ${timeoutSeconds}::int)`;
+  }
+
+  /** SQL: the latest suspension that is overdue at `cutoff`, in the column's own type. */
+  private lastOverdue(cutoff: string, timeoutSeconds: string): string {
+    return this.asUpdatedAt(`${cutoff}::timestamptz - make_interval(secs => ${timeoutSeconds}::int)`);
   }
 }
 
@@ -69,7 +95,8 @@ export async function inspectWatchedTable(dataSource: DataSource, schema: string
   if (faults.length > 0) {
     throw new WatchedTableUnsuitableError(schema, faults);
   }
-  return new WatchedTable(schema, types.get('updated_at') === 'timestamp with time zone', columns[0]?.kind === 'p');
+  const hasZone = (column: string) => types.get(column) === 'timestamp with time zone';
+  return new WatchedTable(schema, hasZone('updated_at'), hasZone('created_at'), columns[0]?.kind === 'p');
 }
 
 function missingColumns(types: ReadonlyMap<string, string>): string[] {
@@ -78,10 +105,12 @@ function missingColumns(types: ReadonlyMap<string, string>): string[] {
 }
 
 function wrongTypes(types: ReadonlyMap<string, string>): string[] {
-  const updatedAt = types.get('updated_at') ?? 'timestamp without time zone';
+  const moments = (['created_at', 'updated_at'] as const)
+    .map((column) => ({ column, type: types.get(column) ?? 'timestamp without time zone' }))
+    .filter(({ type }) => !type.startsWith('timestamp'));
   const metadata = types.get('metadata') ?? 'jsonb';
   return [
-    ...(updatedAt.startsWith('timestamp') ? [] : [`updated_at is ${updatedAt}, and must be timestamp or timestamptz`]),
+    ...moments.map(({ column, type }) => `${column} is ${type}, and must be timestamp or timestamptz`),
     ...(metadata === 'jsonb' ? [] : [`metadata is ${metadata}, and must be jsonb`]),
   ];
 }

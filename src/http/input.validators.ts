@@ -36,6 +36,32 @@ export const IsWholeNumberInQuery = (least: number, most: number) =>
     IsWholeNumber(least, most),
   );
 
+/** A moment with its zone: without one, whose clock is meant would be a guess. */
+export const IsMoment = () =>
+  ValidateBy({
+    name: 'isMoment',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && MOMENT.test(value) && !Number.isNaN(Date.parse(value)),
+      defaultMessage: (found) =>
+        `must be a time with its zone, such as 2026-11-22T08:30:00.000Z, not ${shown(found?.value)}`,
+    },
+  });
+
+const MOMENT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** `true` or `false` in a query string. */
+export const IsSwitchInQuery = () =>
+  applyDecorators(
+    Transform(({ value }) => (value === 'true' ? true : value === 'false' ? false : value)),
+    ValidateBy({
+      name: 'isSwitch',
+      validator: {
+        validate: (value: unknown) => typeof value === 'boolean',
+        defaultMessage: (found) => `must be true or false, not ${shown(found?.value)}`,
+      },
+    }),
+  );
+
 /** What came, short enough to be read in a sentence. */
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);

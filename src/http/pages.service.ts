@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { BoundedRows } from '../database/bounded-page.js';
 import { Cursors, type Position } from './cursors.service.js';
 import type { Page, PageQuery } from './page.dto.js';
 
@@ -7,7 +8,7 @@ export interface List<Row, Item> {
   /** Names it among the others. */
   name: string;
   /** Rows after the position, at most `limit`; from the beginning where it is undefined. */
-  rows: (limit: number, after: Position | undefined) => Promise<readonly Row[]>;
+  rows: (limit: number, after: Position | undefined) => Promise<readonly Row[] | BoundedRows<Row>>;
   positionOf: (row: Row) => Position;
   toItem: (row: Row) => Item;
 }
@@ -29,11 +30,13 @@ export class Pages {
     const sealedFor = JSON.stringify([list.name, principal.scope.tenantId, principal.id, scope.tenantId, sorted]);
     const after = cursor === undefined ? undefined : this.cursors.open(cursor, sealedFor);
     // One more than is shown tells whether a page follows.
-    const rows = await list.rows(limit + 1, after);
+    const found = await list.rows(limit + 1, after);
+    const { rows, goesOnAfter } = 'rows' in found ? found : { rows: found, goesOnAfter: undefined };
     const last = rows.length > limit ? rows[limit - 1] : undefined;
+    const next = last === undefined ? goesOnAfter : list.positionOf(last);
     return {
       items: rows.slice(0, limit).map(list.toItem),
-      nextCursor: last === undefined ? null : this.cursors.seal(list.positionOf(last), sealedFor),
+      nextCursor: next === undefined ? null : this.cursors.seal(next, sealedFor),
     };
   }
 }

@@ -3,8 +3,8 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
+import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import { SqlParameters } from './sql-parameters.js';
 
 /** Which executions a sweep is about. The cutoff is one moment of the database's clock, as ISO text to the microsecond. */
 export interface Due {

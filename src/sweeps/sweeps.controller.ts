@@ -5,7 +5,8 @@ import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.dec
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { Problems } from '../http/problem.dto.js';
-import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepIdParam, SweepPageDto, WaitQuery } from './sweeps.dto.js';
+import { SweepIdParam } from './sweep-id.param.js';
+import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepPageDto, WaitQuery } from './sweeps.dto.js';
 import { SweepsService } from './sweeps.service.js';
 
 const SWEEP_EXAMPLES = {

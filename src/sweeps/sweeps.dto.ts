@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsBoolean, IsIn, IsUUID } from 'class-validator';
+import { IsBoolean, IsIn } from 'class-validator';
 import { IsForeignId, IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { SWEEP_STATUSES, type SweepEntity, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
@@ -80,12 +80,6 @@ export class WaitQuery {
   @MayBeLeftOut()
   @IsWholeNumberInQuery(0, 60)
   wait = 10;
-}
-
-export class SweepIdParam {
-  @ApiProperty({ format: 'uuid' })
-  @IsUUID(undefined, { message: 'must be the id of a sweep, a UUID' })
-  sweepId!: string;
 }
 
 export class ListSweepsQuery extends PageQuery {

@@ -1,0 +1,38 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
+import type { Caller as CallerOfRoute } from '../access/principal.js';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { Problems } from '../http/problem.dto.js';
+import { ExecutionDto, ExecutionPageDto, ExecutionParams, ListExecutionsQuery } from './executions.dto.js';
+import { ExecutionsService } from './executions.service.js';
+
+@ApiTags('Executions')
+@Controller('v1')
+export class ExecutionsController {
+  constructor(private readonly executions: ExecutionsService) {}
+
+  @Get('executions')
+  @RequiresRole('viewer')
+  @ApiOperation({
+    operationId: 'listExecutions',
+    summary: 'Executions, by default those that wait, oldest suspended first',
+    description:
+      'A page can be shorter than `limit`, even empty, and be followed by others: where few executions match, each ' +
+      'page looks at twenty thousand at most. The list ends where `nextCursor` is null.',
+  })
+  @ApiOkResponse({ type: ExecutionPageDto })
+  @Problems(400, 404)
+  list(@Caller() caller: CallerOfRoute, @Query() query: ListExecutionsQuery): Promise<ExecutionPageDto> {
+    return this.executions.list(caller, query);
+  }
+
+  @Get('tenants/:tenantId/projects/:projectId/executions/:executionId')
+  @RequiresRole('viewer')
+  @ApiOperation({ operationId: 'getExecution', summary: 'One execution, with its deadline and whether it is overdue' })
+  @ApiOkResponse({ type: ExecutionDto })
+  @Problems(400, 404)
+  get(@CallerScope() scope: TenantScope, @Param() execution: ExecutionParams): Promise<ExecutionDto> {
+    return this.executions.get(scope, execution);
+  }
+}

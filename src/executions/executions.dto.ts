@@ -1,0 +1,104 @@
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsIn } from 'class-validator';
+import { IsForeignId, IsSwitchInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { PageDto, PageQuery } from '../http/page.dto.js';
+import type { ExecutionRow } from './executions.repository.js';
+import { ToolApprovalDto, toolApprovalIn } from './tool-approval.js';
+
+export const EXECUTION_STATUSES = ['running', 'suspended', 'completed', 'failed'] as const;
+export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
+
+export class ListExecutionsQuery extends PageQuery {
+  @ApiPropertyOptional({ maxLength: 256, description: 'Executions of this tenant alone' })
+  @MayBeLeftOut()
+  @IsForeignId()
+  tenantId?: string;
+
+  @ApiPropertyOptional({ maxLength: 256 })
+  @MayBeLeftOut()
+  @IsForeignId()
+  projectId?: string;
+
+  @ApiPropertyOptional({ maxLength: 256 })
+  @MayBeLeftOut()
+  @IsForeignId()
+  agentId?: string;
+
+  @ApiPropertyOptional({ maxLength: 256 })
+  @MayBeLeftOut()
+  @IsForeignId()
+  conversationId?: string;
+
+  @ApiPropertyOptional({
+    enum: EXECUTION_STATUSES,
+    default: 'suspended',
+    description:
+      'Suspended ones come in the order of their suspension, oldest first; others in the order of their keys',
+  })
+  @MayBeLeftOut()
+  @IsIn(EXECUTION_STATUSES, { message: `must be one of ${EXECUTION_STATUSES.join(', ')}` })
+  status: ExecutionStatus = 'suspended';
+
+  @ApiPropertyOptional({
+    type: Boolean,
+    description: 'Of the suspended ones, those that are overdue, or those that are not yet',
+  })
+  @MayBeLeftOut()
+  @IsSwitchInQuery()
+  overdue?: boolean;
+}
+
+export class ExecutionParams {
+  @ApiProperty({ maxLength: 256, example: 'acme' })
+  @IsForeignId()
+  tenantId!: string;
+
+  @ApiProperty({ maxLength: 256, example: 'support' })
+  @IsForeignId()
+  projectId!: string;
+
+  @ApiProperty({ maxLength: 256, example: 'exec_p9s0' })
+  @IsForeignId()
+  executionId!: string;
+}
+
+@ApiSchema({ name: 'Execution' })
+export class ExecutionDto {
+  @ApiProperty({ example: 'acme' }) tenantId!: string;
+  @ApiProperty({ example: 'support' }) projectId!: string;
+  @ApiProperty({ example: 'exec_p9s0' }) id!: string;
+  @ApiProperty({ example: 'refund-agent' }) agentId!: string;
+  @ApiProperty({ example: 'conv_x4b2' }) conversationId!: string;
+  @ApiProperty({ type: String, nullable: true }) requestId!: string | null;
+  @ApiProperty({ description: 'As the host writes it', example: 'suspended' }) status!: string;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'Null where it is not suspended' })
+  suspendedSince!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'Overdue from that very instant on' })
+  deadline!: string | null;
+  @ApiProperty() overdue!: boolean;
+  @ApiProperty({
+    type: ToolApprovalDto,
+    nullable: true,
+    description: 'What it waits or waited for; null where the host does not say it in a form that can be understood',
+  })
+  pendingToolApproval!: ToolApprovalDto | null;
+  @ApiProperty({ format: 'date-time' }) createdAt!: string;
+  @ApiProperty({ format: 'date-time' }) updatedAt!: string;
+
+  static from({ pending, position: _position, ...row }: ExecutionRow): ExecutionDto {
+    return {
+      ...row,
+      suspendedSince: row.suspendedSince?.toISOString() ?? null,
+      deadline: row.deadline?.toISOString() ?? null,
+      pendingToolApproval: toolApprovalIn(pending) ?? null,
+      createdAt: row.createdAt.toISOString(),
+      updatedAt: row.updatedAt.toISOString(),
+    };
+  }
+}
+
+@ApiSchema({ name: 'ExecutionPage' })
+export class ExecutionPageDto extends PageDto {
+  @ApiProperty({ type: [ExecutionDto] })
+  items!: ExecutionDto[];
+}

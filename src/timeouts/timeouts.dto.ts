@@ -1,0 +1,75 @@
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsForeignId, IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { PageDto, PageQuery } from '../http/page.dto.js';
+import type { TimeoutRow } from './timeouts.repository.js';
+
+export class ListTimeoutsQuery extends PageQuery {
+  @ApiPropertyOptional({ maxLength: 256, description: 'Timeouts of this tenant alone' })
+  @MayBeLeftOut()
+  @IsForeignId()
+  tenantId?: string;
+
+  @ApiPropertyOptional({ maxLength: 256 })
+  @MayBeLeftOut()
+  @IsForeignId()
+  projectId?: string;
+
+  @ApiPropertyOptional({ maxLength: 256 })
+  @MayBeLeftOut()
+  @IsForeignId()
+  agentId?: string;
+
+  @ApiPropertyOptional({ maxLength: 1000, description: 'The tool that waited for approval', example: 'issue_refund' })
+  @MayBeLeftOut()
+  @IsText(1000)
+  toolName?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Timed out at this time or later',
+    example: '2026-11-22T00:00:00.000Z',
+  })
+  @MayBeLeftOut()
+  @IsMoment()
+  from?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Timed out before this time',
+    example: '2026-11-23T00:00:00.000Z',
+  })
+  @MayBeLeftOut()
+  @IsMoment()
+  to?: string;
+}
+
+@ApiSchema({ name: 'Timeout', description: 'A row of the ledger' })
+export class TimeoutDto {
+  @ApiProperty({ format: 'uuid' }) id!: string;
+  @ApiProperty({ format: 'uuid' }) sweepId!: string;
+  @ApiProperty({ example: 'acme' }) tenantId!: string;
+  @ApiProperty({ example: 'support' }) projectId!: string;
+  @ApiProperty({ example: 'exec_p9s0' }) executionId!: string;
+  @ApiProperty({ type: String, nullable: true, example: 'refund-agent' }) agentId!: string | null;
+  @ApiProperty({ type: String, nullable: true, example: 'conv_x4b2' }) conversationId!: string | null;
+  @ApiProperty({ type: String, nullable: true, example: 'call_7d1f' }) toolCallId!: string | null;
+  @ApiProperty({ type: String, nullable: true, example: 'issue_refund' }) toolName!: string | null;
+  @ApiProperty({ format: 'date-time' }) suspendedSince!: string;
+  @ApiProperty({ format: 'date-time' }) deadline!: string;
+  @ApiProperty({ format: 'date-time' }) timedOutAt!: string;
+
+  static from({ position: _position, ...row }: TimeoutRow): TimeoutDto {
+    return {
+      ...row,
+      suspendedSince: row.suspendedSince.toISOString(),
+      deadline: row.deadline.toISOString(),
+      timedOutAt: row.timedOutAt.toISOString(),
+    };
+  }
+}
+
+@ApiSchema({ name: 'TimeoutPage' })
+export class TimeoutPageDto extends PageDto {
+  @ApiProperty({ type: [TimeoutDto] })
+  items!: TimeoutDto[];
+}

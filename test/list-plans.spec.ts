@@ -1,0 +1,131 @@
+import { beforeAll, expect, test } from '@jest/globals';
+import { DataSource } from 'typeorm';
+import { TenantScope } from '../src/access/tenant-scope.js';
+import { ExecutionsRepository } from '../src/executions/executions.repository.js';
+import { TimeoutsRepository } from '../src/timeouts/timeouts.repository.js';
+import { Lapse } from './support/lapse.js';
+import { useDatabase } from './support/world.js';
+
+// Not useWorld(), which empties its tables before each test.
+const world = useDatabase();
+let lapse: Lapse;
+
+interface Node {
+  'Node Type': string;
+  'Relation Name'?: string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  Plans?: Node[];
+}
+
+/** 200,000 executions of 200 tenants, a tenth of them suspended, and as many ledger rows. */
+beforeAll(async () => {
+  lapse = await Lapse.start(world.databaseUrl);
+  await world.host.pool.query(
+    `INSERT INTO workflow_executions (tenant_id, project_id, id, agent_id, conversation_id, status, metadata, created_at, updated_at)
+     SELECT 'tenant-' || n % 200, 'project-' || n % 7, n::text, 'agent-' || n % 3, 'conversation-' || n,
+            CASE WHEN n % 10 = 0 THEN 'suspended' WHEN n % 10 = 1 THEN 'failed' ELSE 'completed' END,
+            '{}', now() - n * interval '1 second', now() - n * interval '1 second'
+       FROM generate_series(1, 200000) n`,
+  );
+  await world.host.pool.query(
+    `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, suspended_since, deadline, timed_out_at)
+     SELECT ('00000000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0'))::uuid, 'tenant-' || n % 200, 'p', n::text, now(), now(), now()
+       FROM generate_series(1, 200000) n`,
+  );
+  await world.host.pool.query('VACUUM ANALYZE workflow_executions');
+  await world.host.pool.query('VACUUM ANALYZE lapse.timeouts');
+}, 60_000);
+
+type Query = (sql: string, parameters?: unknown[]) => Promise<never>;
+
+/** Runs what a repository asks with EXPLAIN ANALYZE before it, and hands back every node of the plans. */
+async function planOf(ask: () => Promise<unknown>): Promise<Node[]> {
+  const dataSource = lapse.app.get(DataSource);
+  const plans: Node[] = [];
+  const explained =
+    (query: Query): Query =>
+    async (sql, parameters) => {
+      if (/^\s*(SELECT|WITH)/.test(sql)) {
+        const [row] = (await query(`EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, parameters)) as {
+          'QUERY PLAN': { Plan: Node }[];
+        }[];
+        plans.push(...(row?.['QUERY PLAN'] ?? []).map(({ Plan: plan }) => plan));
+      }
+      return query(sql, parameters);
+    };
+  const { query, createQueryRunner } = dataSource;
+  dataSource.query = explained(query.bind(dataSource)) as never;
+  dataSource.createQueryRunner = (...given) => {
+    const runner = createQueryRunner.apply(dataSource, given);
+    runner.query = explained(runner.query.bind(runner) as Query) as never;
+    return runner;
+  };
+  try {
+    await ask();
+  } finally {
+    Object.assign(dataSource, { query, createQueryRunner });
+  }
+  return plans.flatMap(nodesOf);
+}
+
+function nodesOf(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+}
+
+const everything = { projectId: undefined, agentId: undefined };
+const waiting = {
+  ...everything,
+  conversationId: undefined,
+  status: 'suspended',
+  overdue: undefined,
+  timeoutSeconds: 1800,
+};
+const platform = TenantScope.platform();
+const tenant = TenantScope.tenant('tenant-20');
+const executions = () => lapse.app.get(ExecutionsRepository, { strict: false });
+const timeouts = () => lapse.app.get(TimeoutsRepository, { strict: false });
+const inLedger = { ...everything, sweepId: undefined, toolName: undefined, from: undefined, to: undefined };
+
+const QUESTIONS: Record<string, () => Promise<unknown>> = {
+  'what waits on the platform': () => executions().list(platform, waiting, 51, undefined),
+  'what waits on the platform, further on': async () => {
+    const { rows } = await executions().list(platform, waiting, 5_000, undefined);
+    return executions().list(platform, waiting, 51, rows.at(-1)?.position);
+  },
+  'what is overdue on the platform': () => executions().list(platform, { ...waiting, overdue: true }, 51, undefined),
+  'what is not overdue yet': () => executions().list(platform, { ...waiting, overdue: false }, 51, undefined),
+  'what waits in a tenant': () => executions().list(tenant, waiting, 51, undefined),
+  'what waits in a project of a tenant': () =>
+    executions().list(tenant, { ...waiting, projectId: 'project-1' }, 51, undefined),
+  'what waits in a conversation': () =>
+    executions().list(tenant, { ...waiting, projectId: 'project-6', conversationId: 'conversation-20' }, 51, undefined),
+  'what has failed on the platform': () => executions().list(platform, { ...waiting, status: 'failed' }, 51, undefined),
+  'what has failed in a tenant': () => executions().list(tenant, { ...waiting, status: 'failed' }, 51, undefined),
+  'one execution': () =>
+    executions().find(tenant, { tenantId: 'tenant-20', projectId: 'project-6', executionId: '20' }, 1800),
+  'the ledger of the platform': () => timeouts().list(platform, inLedger, 51, undefined),
+  'the ledger of a tenant': () => timeouts().list(tenant, inLedger, 51, undefined),
+  'the ledger of a sweep': () =>
+    timeouts().list(platform, { ...inLedger, sweepId: '00000000-0000-7000-8000-000000000007' }, 51, undefined),
+  'the ledger of an hour': () =>
+    timeouts().list(tenant, { ...inLedger, from: new Date(Date.now() - 3_600_000).toISOString() }, 51, undefined),
+};
+
+test.each(Object.entries(QUESTIONS))(
+  '%s is read from an index, without sorting or reading a table',
+  async (_what, ask) => {
+    const nodes = await planOf(ask);
+    const scans = nodes.filter((node) => node['Relation Name'] !== undefined);
+    expect(scans.some((node) => node['Actual Rows'] > 0)).toBe(true);
+    expect(scans.map((node) => node['Node Type']).filter((type) => !/^(Index|Bitmap)/.test(type))).toEqual([]);
+    // What is sorted is the page that has been found, or the few executions of a conversation.
+    const sorted = nodes.filter((node) => /Sort/.test(node['Node Type'])).map((node) => node['Actual Rows']);
+    expect(sorted.filter((rows) => rows > 5_000)).toEqual([]);
+    const touched = scans.map(
+      (node) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
+    );
+    expect(Math.max(...touched)).toBeLessThanOrEqual(20_000);
+  },
+);
