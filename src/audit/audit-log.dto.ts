@@ -10,12 +10,12 @@ export class ListAuditLogQuery extends PageQuery {
   @IsForeignId()
   tenantId?: string;
 
-  @ApiPropertyOptional({ maxLength: 100, example: 'api-key.create' })
+  @ApiPropertyOptional({ maxLength: 100, description: 'Such as `api-key.create`' })
   @MayBeLeftOut()
   @IsText(100)
   action?: string;
 
-  @ApiPropertyOptional({ maxLength: 300, example: 'admin-key' })
+  @ApiPropertyOptional({ maxLength: 300, description: 'Such as `admin-key`' })
   @MayBeLeftOut()
   @IsText(300)
   principalId?: string;

@@ -19,15 +19,14 @@ export class ListTimeoutsQuery extends PageQuery {
   @IsForeignId()
   agentId?: string;
 
-  @ApiPropertyOptional({ maxLength: 1000, description: 'The tool that waited for approval', example: 'issue_refund' })
+  @ApiPropertyOptional({ maxLength: 1000, description: 'The tool that waited for approval, such as `issue_refund`' })
   @MayBeLeftOut()
   @IsText(1000)
   toolName?: string;
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Timed out at this time or later',
-    example: '2026-11-22T00:00:00.000Z',
+    description: 'Timed out at this time or later, such as 2026-11-22T00:00:00.000Z',
   })
   @MayBeLeftOut()
   @IsMoment()
@@ -36,7 +35,6 @@ export class ListTimeoutsQuery extends PageQuery {
   @ApiPropertyOptional({
     format: 'date-time',
     description: 'Timed out before this time',
-    example: '2026-11-23T00:00:00.000Z',
   })
   @MayBeLeftOut()
   @IsMoment()
