@@ -78,6 +78,14 @@ test.each([
   ['LAPSE_SCHEMA', 'lapse"; DROP SCHEMA public; --'],
   ['LAPSE_CREATE_WATCHED_TABLES', 'yes'],
   ['LAPSE_DEMO', 'true'],
+  ['LAPSE_RATE_LIMIT', '0'],
+  ['LAPSE_RATE_LIMIT', '1000001'],
+  ['LAPSE_CORS_ORIGINS', '*'],
+  ['LAPSE_CORS_ORIGINS', 'https://admin.example.com/'],
+  ['LAPSE_CORS_ORIGINS', 'https://a.example,admin.example.com'],
+  ['LAPSE_TRUSTED_PROXIES', 'true'],
+  ['LAPSE_TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['LAPSE_TRUSTED_PROXIES', 'proxy.example.com'],
   ['LAPSE_NO_SUCH_THING', '1'],
   ['PORT', '65536'],
   ['HOST', 'not a host'],
@@ -89,6 +97,47 @@ test('faults do not repeat what may be secret', () => {
   const faults = faultsOf({ DATABASE_URL: 'mysql://root:hunter2@x/y', LAPSE_ADMIN_KEY: 'hunter3' });
   expect(faults).toHaveLength(2);
   expect(faults.join()).not.toMatch(/hunter/);
+});
+
+const ISSUER = {
+  LAPSE_JWKS_URL: 'https://id.example.com/jwks',
+  LAPSE_JWT_ISSUER: 'https://id.example.com',
+  LAPSE_JWT_AUDIENCE: 'lapse',
+};
+
+test('an issuer is configured as a whole, and its claims have names unless others are given', () => {
+  expect(readConfiguration({ DATABASE_URL }).jwt).toBeUndefined();
+  expect(readConfiguration({ DATABASE_URL, ...ISSUER }).jwt).toMatchObject({
+    tenantClaim: 'tenant_id',
+    roleClaim: 'role',
+    endUserClaim: 'sub',
+  });
+  for (const name of Object.keys(ISSUER)) {
+    expect(faultsOf({ ...ISSUER, [name]: '' })).toEqual([expect.stringContaining(`needs ${name}`)]);
+  }
+  expect(faultsOf({ LAPSE_JWT_ROLE_CLAIM: 'roles' })).toEqual([expect.stringContaining('needs LAPSE_JWKS_URL and')]);
+});
+
+test.each(['http://id.example.com/jwks', 'https://user:hunter2@id.example.com/jwks', 'ftp://id.example.com', 'jwks'])(
+  'keys are not fetched from %s',
+  (url) => {
+    expect(faultsOf({ ...ISSUER, LAPSE_JWKS_URL: url })).toEqual([expect.stringContaining('LAPSE_JWKS_URL')]);
+  },
+);
+
+test('lists are written with commas', () => {
+  expect(
+    readConfiguration({
+      DATABASE_URL,
+      LAPSE_CORS_ORIGINS: 'https://a.example, http://localhost:5173',
+      LAPSE_TRUSTED_PROXIES: 'loopback,10.0.0.0/8, 2001:db8::/32',
+      LAPSE_RATE_LIMIT: 'off',
+    }),
+  ).toMatchObject({
+    corsOrigins: ['https://a.example', 'http://localhost:5173'],
+    trustedProxies: ['loopback', '10.0.0.0/8', '2001:db8::/32'],
+    rateLimit: undefined,
+  });
 });
 
 test('locks elsewhere need a database elsewhere', () => {

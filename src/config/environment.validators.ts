@@ -56,13 +56,7 @@ export const IsKeyOfLength = (least: number) =>
 
 /** Whoever can change what it answers can make tokens, so it is fetched by https, or from this machine. */
 export const IsKeySetUrl = () =>
-  variable('isKeySetUrl', 'an https URL, or an http URL of this machine, without user and password', (value) => {
-    const url = URL.canParse(value) ? new URL(value) : undefined;
-    const isSafe =
-      url?.protocol === 'https:' ||
-      (url?.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname));
-    return isSafe && url.username === '' && url.password === '';
-  });
+  variable('isKeySetUrl', 'an https URL, or an http URL of this machine, without user and password', isKeySetUrl, true);
 
 export const IsRateLimit = () =>
   variable(
@@ -92,6 +86,14 @@ export function listed(value: string): string[] {
 
 export const IsHostText = () =>
   variable('isHostText', 'a host name or an address to listen on', (value) => /^[A-Za-z0-9.:_-]{1,255}$/.test(value));
+
+function isKeySetUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const isSafe =
+    url?.protocol === 'https:' ||
+    (url?.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname));
+  return isSafe && url.username === '' && url.password === '';
+}
 
 function isProxy(value: string): boolean {
   const [address, bits, ...more] = value.split('/');
