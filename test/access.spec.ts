@@ -48,6 +48,7 @@ const ROUTES: Record<string, Row> = {
   'GET /v1/api-keys': { needs: 'admin', answers: 200 },
   'DELETE /v1/api-keys/:keyId': { needs: 'admin', answers: 404, audited: true },
   'POST /run/api/workflows/cleanup-stale': { needs: 'operator', answers: 200, audited: true },
+  'GET /run/api/conversations/:conversationId/pending-approvals': { needs: 'viewer', answers: 400, endUser: 400 },
   'GET /api/cron/cleanup-stale-workflows': { needs: 'cron', answers: 200, audited: true },
   'GET /health/live': { needs: 'nothing', answers: 200 },
   'GET /health/ready': { needs: 'nothing', answers: 200 },

@@ -73,3 +73,46 @@ test('a conversation of the same id in another tenant is another conversation', 
   expect(await ask(await world.lapse.createKey('viewer', 'acme'))).toEqual({ hasPending: false });
   expect(await ask(await world.lapse.createKey('viewer', 'globex'))).toMatchObject({ code: 'tenant_not_found' });
 });
+
+test('a poll that brings the tag of the last answer is told that nothing has changed, until something has', async () => {
+  const id = await execution(10);
+  const { headers } = await world.lapse.get(PATH);
+  const poll = () =>
+    world.lapse.send('GET', PATH, ADMIN_KEY, undefined, { 'if-none-match': headers.get('etag') as string });
+
+  expect((await poll()).status).toBe(304);
+  await world.host.pool.query(`UPDATE workflow_executions SET status = 'running' WHERE id = $1`, [id]);
+  const changed = await poll();
+
+  expect([changed.status, changed.body]).toEqual([200, { hasPending: false }]);
+});
+
+const ORIGINAL = '/run/api/conversations/a%2Fb/pending-approvals?projectId=support';
+
+test("the original service's path answers for the credential's tenant, with its field names", async () => {
+  const id = await execution(10);
+  await execution(5, { tenantId: 'globex' });
+  const { status, body } = await world.lapse.get(ORIGINAL, await world.lapse.createKey('viewer', 'acme'));
+  expect(status).toBe(200);
+  expect(body).toEqual({
+    hasPending: true,
+    approval: {
+      toolCallId: 'call-1',
+      toolName: 'issue_refund',
+      args: { amount: 12.5 },
+      isDelegated: false,
+      workflowRunId: id,
+      updatedAt: expect.stringMatching(/Z$/),
+    },
+  });
+  const foreign = await world.lapse.get(ORIGINAL, await world.lapse.createKey('viewer', 'globex'));
+  expect([foreign.status, foreign.body]).toEqual([404, { error: 'There is no such conversation' }]);
+});
+
+test("the original service's path wants a project, and of the platform's credentials a tenant", async () => {
+  const key = await world.lapse.createKey('viewer', 'acme');
+  expect((await world.lapse.get(ORIGINAL.split('?')[0] as string, key)).body.error).toMatch(/query\.projectId/);
+  expect((await world.lapse.get(ORIGINAL)).body.error).toMatch(/x-tenant-id: must name the tenant/);
+  const narrowed = await world.lapse.send('GET', ORIGINAL, ADMIN_KEY, undefined, { 'x-tenant-id': 'acme' });
+  expect(narrowed.body).toEqual({ hasPending: false });
+});

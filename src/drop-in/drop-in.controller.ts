@@ -1,8 +1,17 @@
-import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, UseInterceptors } from '@nestjs/common';
+import { ApiBody, ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { Audited, Caller, RequiresCronSecret, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
-import { CleanupStaleBody, CleanupStaleDto, CronCleanupStaleDto, DropInErrorDto } from './drop-in.dto.js';
+import { ConditionalGet } from '../http/conditional-get.interceptor.js';
+import {
+  CleanupStaleBody,
+  CleanupStaleDto,
+  ConversationIdParam,
+  CronCleanupStaleDto,
+  DropInErrorDto,
+  DropInPendingApprovalDto,
+  PendingApprovalsQuery,
+} from './drop-in.dto.js';
 import { DropInService } from './drop-in.service.js';
 
 @ApiTags('Drop-in')
@@ -26,6 +35,26 @@ export class DropInController {
   @ApiResponse({ status: 403, type: DropInErrorDto })
   cleanupStale(@Caller() caller: CallerOfRoute, @Body() body: CleanupStaleBody): Promise<CleanupStaleDto> {
     return this.dropIn.cleanUp(caller, body);
+  }
+
+  @Get('run/api/conversations/:conversationId/pending-approvals')
+  @RequiresRole('viewer', { orEndUser: true })
+  @ApiOperation({
+    operationId: 'pendingApprovals',
+    summary: "What waits for approval in a conversation of the credential's tenant",
+  })
+  @UseInterceptors(ConditionalGet)
+  @ApiOkResponse({ type: DropInPendingApprovalDto })
+  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
+  @ApiResponse({ status: 400, type: DropInErrorDto })
+  @ApiResponse({ status: 403, type: DropInErrorDto })
+  @ApiResponse({ status: 404, type: DropInErrorDto })
+  pendingApprovals(
+    @Caller() caller: CallerOfRoute,
+    @Param() { conversationId }: ConversationIdParam,
+    @Query() { projectId }: PendingApprovalsQuery,
+  ): Promise<DropInPendingApprovalDto> {
+    return this.dropIn.pendingApprovals(caller, projectId, conversationId);
   }
 
   @Get('api/cron/cleanup-stale-workflows')

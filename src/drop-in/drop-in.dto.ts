@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
+import { ToolApprovalDto } from '../executions/tool-approval.js';
+import { IsForeignId, IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
@@ -25,6 +26,30 @@ export class CleanupStaleDto {
 @ApiSchema({ name: 'CronCleanupStaleResult' })
 export class CronCleanupStaleDto extends CleanupStaleDto {
   @ApiProperty({ enum: [true] }) ok!: true;
+}
+
+export class ConversationIdParam {
+  @ApiProperty({ maxLength: 256, example: 'conv_x4b2' })
+  @IsForeignId()
+  conversationId!: string;
+}
+
+export class PendingApprovalsQuery {
+  @ApiProperty({ maxLength: 256, example: 'support' })
+  @IsForeignId()
+  projectId!: string;
+}
+
+@ApiSchema({ name: 'DropInApproval' })
+export class DropInApprovalDto extends ToolApprovalDto {
+  @ApiProperty({ description: 'The id of the execution', example: 'exec_p9s0' }) workflowRunId!: string;
+  @ApiProperty({ format: 'date-time', description: 'Since when it is suspended' }) updatedAt!: string;
+}
+
+@ApiSchema({ name: 'DropInPendingApproval' })
+export class DropInPendingApprovalDto {
+  @ApiProperty() hasPending!: boolean;
+  @ApiPropertyOptional({ type: DropInApprovalDto }) approval?: DropInApprovalDto;
 }
 
 @ApiSchema({ name: 'DropInError' })

@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
+import { ExecutionsModule } from '../executions/executions.module.js';
 import { SweepsModule } from '../sweeps/sweeps.module.js';
 import { DropInController } from './drop-in.controller.js';
 import { DropInService } from './drop-in.service.js';
 
-@Module({ imports: [SweepsModule], controllers: [DropInController], providers: [DropInService] })
+@Module({ imports: [ExecutionsModule, SweepsModule], controllers: [DropInController], providers: [DropInService] })
 export class DropInModule {}
