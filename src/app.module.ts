@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 import type { DataSource } from 'typeorm';
 import { AccessModule } from './access/access.module.js';
@@ -13,6 +13,7 @@ import { HealthModule } from './health/health.module.js';
 import { HeldLocksModule } from './held-locks/held-locks.module.js';
 import { HttpModule } from './http/http.module.js';
 import { InputPipe } from './http/input.pipe.js';
+import { UnexpectedQuery } from './http/unexpected-query.interceptor.js';
 import { LocksModule } from './locks/locks.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
 import { TimeoutsModule } from './timeouts/timeouts.module.js';
@@ -44,6 +45,7 @@ export class AppModule {
       providers: [
         { provide: APP_FILTER, useClass: AuditingFilter },
         { provide: APP_PIPE, useClass: InputPipe },
+        { provide: APP_INTERCEPTOR, useClass: UnexpectedQuery },
       ],
     };
   }

@@ -85,6 +85,9 @@ test.each([
   ['/v1/sweeps/..%2F..%00', ['path.sweepId']],
   ['/v1/failures?limit=501', ['query.limit']],
   ['/v1/api-keys?limit=-1', ['query.limit']],
+  ['/v1/locks?tenantId=acme&limit=1', ['query.limit', 'query.tenantId']],
+  ['/health/live?verbose=1', ['query.verbose']],
+  ['/v1/sweeps/01890000-0000-7000-8000-000000000000?expand=counts', ['query.expand']],
 ])('GET %s is refused', async (path, expected) => {
   const { status, body } = await world.lapse.get(path);
   expect(status).toBe(400);
