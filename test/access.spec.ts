@@ -35,6 +35,7 @@ const ROUTES: Record<string, Row> = {
   'GET /v1/sweeps/:sweepId/timeouts': { needs: 'viewer', answers: 404 },
   'GET /v1/timeouts': { needs: 'viewer', answers: 200 },
   'GET /v1/failures': { needs: 'viewer', answers: 200 },
+  'GET /v1/backlog': { needs: 'viewer', answers: 200 },
   'GET /v1/executions': { needs: 'viewer', answers: 200 },
   'GET /v1/tenants/:tenantId/projects/:projectId/executions/:executionId': { needs: 'viewer', answers: 404 },
   'GET /v1/tenants/:tenantId/projects/:projectId/conversations/:conversationId/pending-approvals': {

@@ -117,6 +117,7 @@ const CALLS = {
         own.keys.viewer,
       )
     ).body,
+  countBacklog: async (own: Side) => (await world.lapse.get('/v1/backlog', own.keys.viewer)).body,
   listTimeouts: async (own: Side) => (await world.lapse.get('/v1/timeouts', own.keys.viewer)).body,
   lookAtTheirTimeouts: async (own: Side, other: Side) =>
     (await world.lapse.get(`/v1/sweeps/${other.sweeps.at(-1) ?? crypto.randomUUID()}/timeouts`, own.keys.viewer)).body,

@@ -2,6 +2,9 @@ import { Module } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { Configuration } from '../config/configuration.js';
+import { BacklogController } from './backlog.controller.js';
+import { BacklogRepository } from './backlog.repository.js';
+import { BacklogService } from './backlog.service.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionsRepository } from './executions.repository.js';
 import { ExecutionsService } from './executions.service.js';
@@ -12,7 +15,7 @@ import { inspectWatchedTable, WatchedTable } from './watched-table.js';
 import { WatchedTableIndexes } from './watched-table-indexes.js';
 
 @Module({
-  controllers: [ExecutionsController, PendingApprovalsController],
+  controllers: [BacklogController, ExecutionsController, PendingApprovalsController],
   providers: [
     {
       provide: WatchedTable,
@@ -21,6 +24,8 @@ import { WatchedTableIndexes } from './watched-table-indexes.js';
         inspectWatchedTable(dataSource, watchedSchema),
     },
     WatchedTableIndexes,
+    BacklogRepository,
+    BacklogService,
     ExecutionsRepository,
     ExecutionsService,
     PendingApprovalsRepository,
