@@ -32,6 +32,7 @@ const ROUTES: Record<string, Row> = {
   'GET /v1/sweeps': { needs: 'viewer', answers: 200 },
   'GET /v1/sweeps/:sweepId': { needs: 'viewer', answers: 404 },
   'POST /v1/sweeps/:sweepId/cancel': { needs: 'operator', answers: 404, audited: true },
+  'GET /v1/sweeps/:sweepId/events': { needs: 'viewer', answers: 404 },
   'GET /v1/sweeps/:sweepId/timeouts': { needs: 'viewer', answers: 404 },
   'GET /v1/timeouts': { needs: 'viewer', answers: 200 },
   'GET /v1/failures': { needs: 'viewer', answers: 200 },

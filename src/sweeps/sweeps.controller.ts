@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Res, type StreamableFile } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
@@ -6,6 +6,7 @@ import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { Problems } from '../http/problem.dto.js';
 import { SweepIdParam } from './sweep-id.param.js';
+import { SweepProgress } from './sweep-progress.service.js';
 import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepPageDto, WaitQuery } from './sweeps.dto.js';
 import { SweepsService } from './sweeps.service.js';
 
@@ -20,7 +21,10 @@ const SWEEP_EXAMPLES = {
 @ApiTags('Sweeps')
 @Controller('v1/sweeps')
 export class SweepsController {
-  constructor(private readonly sweeps: SweepsService) {}
+  constructor(
+    private readonly sweeps: SweepsService,
+    private readonly progress: SweepProgress,
+  ) {}
 
   @Post()
   @HttpCode(200)
@@ -65,6 +69,22 @@ export class SweepsController {
   @Problems(400, 404)
   get(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
     return this.sweeps.get(scope, sweepId);
+  }
+
+  @Get(':sweepId/events')
+  @Header('Cache-Control', 'no-cache')
+  @Header('X-Accel-Buffering', 'no')
+  @RequiresRole('viewer')
+  @ApiOperation({
+    operationId: 'watchSweep',
+    summary: 'The counts of a sweep as they grow, as server-sent events; the stream ends with the sweep',
+    description:
+      'Each event `sweep` carries the Sweep as `GET /v1/sweeps/{sweepId}` answers it; a comment comes when nothing changes.',
+  })
+  @ApiOkResponse({ content: { 'text/event-stream': { schema: { type: 'string' } } } })
+  @Problems(400, 404)
+  watch(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<StreamableFile> {
+    return this.progress.watch(scope, sweepId);
   }
 
   @Post(':sweepId/cancel')

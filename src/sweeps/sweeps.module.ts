@@ -7,6 +7,7 @@ import { FailuresService } from './failures.service.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import { SweepEntity } from './sweep.entity.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import { SweepsController } from './sweeps.controller.js';
 import { SweepsRepository } from './sweeps.repository.js';
@@ -21,6 +22,7 @@ import { SweepsService } from './sweeps.service.js';
     FailuresService,
     OverdueExecutionsRepository,
     SweepHousekeeping,
+    SweepProgress,
     SweepRunner,
     SweepsRepository,
     SweepsScheduler,

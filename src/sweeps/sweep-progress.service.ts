@@ -1,0 +1,48 @@
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable, StreamableFile } from '@nestjs/common';
+import type { TenantScope } from '../access/tenant-scope.js';
+import type { SweepDto } from './sweeps.dto.js';
+import { SweepsService } from './sweeps.service.js';
+
+const ASKED_EVERY_MS = 1_000;
+
+/** Proxies give up a connection on which nothing comes for a minute, some for half of one. */
+const SILENT_FOR_AT_MOST_MS = 15_000;
+
+/** Follows sweeps in the database, so that it doesn't matter which replica runs them. */
+@Injectable()
+export class SweepProgress {
+  constructor(private readonly sweeps: SweepsService) {}
+
+  /**
+   * Server-sent events: the sweep as it is now, and whenever it has changed, to its end.
+   *
+   * @throws SweepNotFoundError before the stream begins.
+   */
+  async watch(scope: TenantScope, sweepId: string): Promise<StreamableFile> {
+    const now = await this.sweeps.get(scope, sweepId);
+    const events = Readable.from(this.follow(scope, now), { objectMode: false });
+    const stream = new StreamableFile(events, { type: 'text/event-stream; charset=utf-8' });
+    return stream.setErrorHandler((_error, response) => response.destroy?.());
+  }
+
+  private async *follow(scope: TenantScope, first: SweepDto): AsyncIterable<string> {
+    let told = '';
+    let saidAt = performance.now();
+    for (let sweep = first; ; sweep = await this.sweeps.get(scope, first.id)) {
+      const data = JSON.stringify(sweep);
+      if (data !== told) {
+        yield `event: sweep\ndata: ${data}\n\n`;
+        [told, saidAt] = [data, performance.now()];
+      } else if (performance.now() - saidAt >= SILENT_FOR_AT_MOST_MS) {
+        yield ': nothing new\n\n';
+        saidAt = performance.now();
+      }
+      if (sweep.status !== 'running') {
+        return;
+      }
+      await delay(ASKED_EVERY_MS);
+    }
+  }
+}
