@@ -122,6 +122,28 @@ test('every fault of the configuration is told at once, before anything is touch
   expect(service.output).not.toMatch(/hunter2|short|at .*\.ts:/);
 });
 
+test('no credential, and no password of the database, is in the log, whatever is called', async () => {
+  const service = Service.run({ DATABASE_URL: world.databaseUrl, CRON_SECRET: 'cron-secret-0123456789' });
+  const url = await service.url();
+  const call = (method: string, path: string, key: string, body?: string) =>
+    fetch(url + path, { method, headers: { authorization: `Bearer ${key}` }, ...(body ? { body } : {}) });
+  const created = await call('POST', '/v1/api-keys', ADMIN_KEY, '{"name": "x", "role": "admin"}');
+  const { key } = (await created.json()) as { key: string };
+  await call('GET', '/api/cron/cleanup-stale-workflows', 'cron-secret-0123456789');
+  await call('POST', '/v1/sweeps', 'a-guess-at-a-secret', '{}');
+  await call('POST', '/v1/sweeps', key, '{"password": "hunter2"}');
+  await world.host.pool.query('ALTER TABLE lapse.sweeps RENAME TO away');
+  const { status } = await call('GET', '/v1/sweeps', key);
+  await world.host.pool.query('ALTER TABLE lapse.away RENAME TO sweeps');
+  await service.end('SIGTERM');
+
+  expect(status).toBe(500);
+  expect(service.output).toMatch(/GET \/v1\/sweeps failed/);
+  const { password } = new URL(world.databaseUrl);
+  const secrets = [ADMIN_KEY, key.split('_')[2], 'cron-secret-0123456789', 'a-guess-at-a-secret', 'hunter2', password];
+  expect(secrets.filter((secret) => secret && service.output.includes(secret))).toEqual([]);
+}, 60_000);
+
 test('SIGTERM in the middle of a sweep ends the process within 5 seconds with honest counts', async () => {
   await world.host.suspendMany(2_000, 31);
   await slowRows(0.004);
