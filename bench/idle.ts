@@ -11,7 +11,7 @@ import { startLapse } from './lapse.js';
 import type { Report } from './report.js';
 import type { BenchServer } from './server.js';
 import type { Sizes } from './sizes.js';
-import { type Spread, spreadOf } from './statistics.js';
+import { type Spread, spreadOf, takeTurns } from './statistics.js';
 
 const WARM_UP = 200;
 const SLICES = 10;
@@ -31,14 +31,15 @@ async function measureProbe(url: string, sizes: Sizes, report: Report): Promise<
   try {
     const dataSource = app.get<DataSource>(getDataSourceToken());
     const probe = await probeOf(app, dataSource);
-    await alternate(dataSource, probe, WARM_UP);
-    const slices: { selectOne: number; anyDue: number }[] = [];
+    const selectOne = () => dataSource.query('SELECT 1');
+    await takeTurns(selectOne, probe, WARM_UP);
+    const slices: { one: number; other: number }[] = [];
     for (let slice = 0; slice < SLICES; slice += 1) {
-      slices.push(await alternate(dataSource, probe, Math.ceil(sizes.probes / SLICES)));
+      slices.push(await takeTurns(selectOne, probe, Math.ceil(sizes.probes / SLICES)));
     }
-    report.figure('idle: SELECT 1', 'ms', spreadOf(slices.map(({ selectOne }) => selectOne)));
-    report.figure('idle: the query that finds nothing', 'ms', spreadOf(slices.map(({ anyDue }) => anyDue)));
-    const ratio: Spread = spreadOf(slices.map(({ selectOne, anyDue }) => anyDue / selectOne));
+    report.figure('idle: SELECT 1', 'ms', spreadOf(slices.map(({ one }) => one)));
+    report.figure('idle: the query that finds nothing', 'ms', spreadOf(slices.map(({ other }) => other)));
+    const ratio: Spread = spreadOf(slices.map(({ one, other }) => other / one));
     report.claim('idle: the query that finds nothing / SELECT 1', '×', ratio, { atMost: 4 });
   } finally {
     await app.close();
@@ -54,21 +55,6 @@ async function probeOf(app: INestApplicationContext, dataSource: DataSource): Pr
       throw new Error('Something is overdue; the idle measures want nothing to be');
     }
   };
-}
-
-/** @returns the median of each, in milliseconds. */
-async function alternate(dataSource: DataSource, probe: () => Promise<void>, times: number) {
-  const selectOne: number[] = [];
-  const anyDue: number[] = [];
-  for (let time = 0; time < times; time += 1) {
-    const start = performance.now();
-    await dataSource.query('SELECT 1');
-    const between = performance.now();
-    await probe();
-    selectOne.push(between - start);
-    anyDue.push(performance.now() - between);
-  }
-  return { selectOne: spreadOf(selectOne).median, anyDue: spreadOf(anyDue).median };
 }
 
 /** Counted, not timed. The first tick connects and does what is due once an hour. */

@@ -8,7 +8,7 @@ import { CountingProxy } from './counting-proxy.js';
 import type { Report } from './report.js';
 import type { BenchServer } from './server.js';
 import type { Sizes } from './sizes.js';
-import { spreadOf } from './statistics.js';
+import { spreadOf, takeTurns } from './statistics.js';
 
 const DATABASE = 'lapse_bench_locks';
 const REPLICAS = 8;
@@ -31,38 +31,24 @@ async function measureUncontended(url: string, sizes: Sizes, report: Report): Pr
   await client.connect();
   try {
     const run = () => app.get(AdvisoryLockService).withLock({ name: 'empty', onBusy: 'skip' }, async () => undefined);
-    await alternate(client, run, WARM_UP);
+    const selectOne = () => client.query('SELECT 1');
+    await takeTurns(selectOne, run, WARM_UP);
     proxy.reset();
     await run();
     report.claim('lock: round trips of an empty run', '', spreadOf([proxy.turns]), { atMost: 6 });
-    const slices: { selectOne: number; locked: number }[] = [];
+    const slices: { one: number; other: number }[] = [];
     for (let slice = 0; slice < SLICES; slice += 1) {
-      slices.push(await alternate(client, run, Math.ceil(sizes.acquisitions / SLICES)));
+      slices.push(await takeTurns(selectOne, run, Math.ceil(sizes.acquisitions / SLICES)));
     }
-    report.figure('lock: SELECT 1', 'ms', spreadOf(slices.map(({ selectOne }) => selectOne)));
-    report.figure('lock: an empty run', 'ms', spreadOf(slices.map(({ locked }) => locked)));
-    const ratio = spreadOf(slices.map(({ selectOne, locked }) => locked / selectOne));
+    report.figure('lock: SELECT 1', 'ms', spreadOf(slices.map(({ one }) => one)));
+    report.figure('lock: an empty run', 'ms', spreadOf(slices.map(({ other }) => other)));
+    const ratio = spreadOf(slices.map(({ one, other }) => other / one));
     report.claim('lock: an empty run / SELECT 1', '×', ratio, { atMost: 6 });
   } finally {
     await client.end();
     await app.close();
     await proxy.stop();
   }
-}
-
-/** @returns the median of each, in milliseconds. */
-async function alternate(client: pg.Client, run: () => Promise<unknown>, times: number) {
-  const selectOne: number[] = [];
-  const locked: number[] = [];
-  for (let time = 0; time < times; time += 1) {
-    const start = performance.now();
-    await client.query('SELECT 1');
-    const between = performance.now();
-    await run();
-    selectOne.push(between - start);
-    locked.push(performance.now() - between);
-  }
-  return { selectOne: spreadOf(selectOne).median, locked: spreadOf(locked).median };
 }
 
 /** One holds the lock, the others wait for it; what each of those asks meanwhile is counted at the server's door. */

@@ -20,3 +20,22 @@ export function spreadOf(figures: readonly number[]): Spread {
 export function ratiosOf(of: readonly number[], to: readonly number[]): Spread {
   return spreadOf(of.map((figure, round) => figure / (to[round] ?? Number.NaN)));
 }
+
+/** Times two things that take turns, so that what disturbs the machine disturbs both. @returns the median of each, in milliseconds. */
+export async function takeTurns(
+  one: () => Promise<unknown>,
+  other: () => Promise<unknown>,
+  times: number,
+): Promise<{ one: number; other: number }> {
+  const ones: number[] = [];
+  const others: number[] = [];
+  for (let time = 0; time < times; time += 1) {
+    const start = performance.now();
+    await one();
+    const between = performance.now();
+    await other();
+    ones.push(between - start);
+    others.push(performance.now() - between);
+  }
+  return { one: spreadOf(ones).median, other: spreadOf(others).median };
+}

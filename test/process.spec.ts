@@ -10,7 +10,7 @@ const services: Service[] = [];
 
 beforeEach(() => world.host.clear());
 afterEach(async () => {
-  await world.host.pool.query('DROP FUNCTION IF EXISTS slow() CASCADE');
+  await world.host.speedUp();
   await Promise.all(services.splice(0).map((service) => service.end('SIGKILL')));
 });
 
@@ -65,15 +65,6 @@ class Service {
     }
     return { code: this.child.exitCode, ms: Date.now() - began };
   }
-}
-
-async function slowRows(seconds: number): Promise<void> {
-  await world.host.pool.query(
-    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(${seconds}); RETURN NEW; END $$`,
-  );
-  await world.host.pool.query(
-    'CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()',
-  );
 }
 
 async function sweepOf(url: string): Promise<{ id: string }> {
@@ -146,7 +137,7 @@ test('no credential, and no password of the database, is in the log, whatever is
 
 test('SIGTERM in the middle of a sweep ends the process within 5 seconds with honest counts', async () => {
   await world.host.suspendMany(2_000, 31);
-  await slowRows(0.004);
+  await world.host.slowDown(0.004);
   const service = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
   const { id } = await sweepOf(await service.url());
   await eventually(
@@ -167,7 +158,7 @@ test('SIGTERM in the middle of a sweep ends the process within 5 seconds with ho
 
 test('kill -9 in the middle of a sweep loses nothing, and the next sweep of the scope says so and goes on', async () => {
   await world.host.suspendMany(1_000, 31);
-  await slowRows(0.004);
+  await world.host.slowDown(0.004);
   const first = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
   const { id } = await sweepOf(await first.url());
   await eventually(
@@ -176,7 +167,7 @@ test('kill -9 in the middle of a sweep loses nothing, and the next sweep of the 
   );
 
   await first.end('SIGKILL');
-  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  await world.host.speedUp();
   const second = Service.run({ DATABASE_URL: world.databaseUrl });
   const next = await sweepOf(await second.url());
   await eventually(
@@ -193,7 +184,7 @@ test('kill -9 in the middle of a sweep loses nothing, and the next sweep of the 
 
 test('a sweep is cancelled after its batch by a replica that does not run it', async () => {
   await world.host.suspendMany(2_000, 31);
-  await slowRows(0.004);
+  await world.host.slowDown(0.004);
   const [runs, cancels] = [0, 1].map(() =>
     Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' }),
   ) as [Service, Service];

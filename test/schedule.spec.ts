@@ -65,18 +65,13 @@ test('the schedule follows LAPSE_SWEEP_CRON in UTC, and off means off', async ()
 test('a tick stops at its time budget, and the next one goes on', async () => {
   const replica = await startReplica({ LAPSE_SWEEP_TIME_BUDGET: '1s', LAPSE_SWEEP_BATCH_SIZE: '10' });
   await world.host.suspendMany(200, 31);
-  await world.host.pool.query(
-    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.015); RETURN NEW; END $$`,
-  );
-  await world.host.pool.query(
-    'CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()',
-  );
+  await world.host.slowDown(0.015);
 
   await schedulerOf(replica).tick();
   const afterOne = await world.host.count('failed');
   await schedulerOf(replica).tick();
   const afterTwo = await world.host.count('failed');
-  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  await world.host.speedUp();
 
   expect(afterOne).toBeGreaterThan(0);
   expect(afterOne).toBeLessThan(200);
@@ -87,12 +82,7 @@ test('a tick stops at its time budget, and the next one goes on', async () => {
 test('shutdown waits for the tick that runs: its sweep stops after a batch and is on record as interrupted', async () => {
   const replica = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_BATCH_SIZE: '10' });
   await world.host.suspendMany(1_000, 31);
-  await world.host.pool.query(
-    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$`,
-  );
-  await world.host.pool.query(
-    'CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()',
-  );
+  await world.host.slowDown(0.01);
   let ended = false;
   void schedulerOf(replica)
     .tick()
@@ -108,7 +98,7 @@ test('shutdown waits for the tick that runs: its sweep stops after a batch and i
 
   expect(ended).toBe(true);
   const sweeps = await scheduledSweeps();
-  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  await world.host.speedUp();
   expect(sweeps.map(({ status }) => status)).toEqual(['interrupted']);
   expect(await world.host.count('suspended')).toBeGreaterThan(0);
 });

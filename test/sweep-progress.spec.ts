@@ -27,13 +27,6 @@ function eventsIn(text: string): SweepEvent[] {
     });
 }
 
-async function slowRows(): Promise<void> {
-  await world.host.pool.query(
-    `CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
-     CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()`,
-  );
-}
-
 test('a sweep that has ended is told once', async () => {
   const { id } = (await world.lapse.post('/v1/sweeps', {})).body;
   expect(await watch(world.lapse, id)).toEqual([{ type: 'sweep', status: 'succeeded', timedOut: 0 }]);
@@ -41,12 +34,12 @@ test('a sweep that has ended is told once', async () => {
 
 test('a sweep is followed to its end by a replica that does not run it', async () => {
   await world.host.suspendMany(400, 31);
-  await slowRows();
+  await world.host.slowDown(0.01);
   const other = await Lapse.start(world.databaseUrl);
   const { id } = (await world.lapse.post('/v1/sweeps?wait=0', {})).body;
 
   const events = await watch(other, id);
-  await world.host.pool.query('DROP FUNCTION slow() CASCADE');
+  await world.host.speedUp();
 
   expect(events.at(-1)).toEqual({ type: 'sweep', status: 'succeeded', timedOut: 400 });
   const counts = events.map(({ timedOut }) => timedOut);

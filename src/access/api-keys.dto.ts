@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn, IsUUID } from 'class-validator';
-import { IsForeignId, IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { OptionalForeignId } from '../http/foreign-id.js';
+import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto } from '../http/page.dto.js';
 import type { ApiKeyEntity } from './api-key.entity.js';
 import { ROLES, type Role } from './role.js';
@@ -14,13 +15,10 @@ export class CreateApiKeyBody {
   @IsIn(ROLES, { message: `must be one of ${ROLES.join(', ')}` })
   role!: Role;
 
-  @ApiPropertyOptional({
-    maxLength: 256,
+  @OptionalForeignId({
     description: 'The tenant that the key is bound to; the whole platform where left out',
     example: 'acme',
   })
-  @MayBeLeftOut()
-  @IsForeignId()
   tenantId?: string;
 
   @ApiPropertyOptional({

@@ -1,13 +1,12 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
-import { IsForeignId, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { OptionalForeignId } from '../http/foreign-id.js';
+import { IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { type AuditRecordEntity, OUTCOMES, type Outcome } from './audit-record.entity.js';
 
 export class ListAuditLogQuery extends PageQuery {
-  @ApiPropertyOptional({ maxLength: 256, description: 'What concerned this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'What concerned this tenant alone' })
   tenantId?: string;
 
   @ApiPropertyOptional({ maxLength: 100, description: 'Such as `api-key.create`' })

@@ -68,12 +68,6 @@ export async function boundedPage<Row extends { position: readonly string[] }>(
     (transaction) => transaction.query(sql, parameters.values),
   );
   const rows = answer.filter((row) => row.position !== null).map(({ goesOnAfter: _goesOnAfter, ...row }) => row);
+  // What is left without `goesOnAfter` is a Row, which the compiler can't tell of a type parameter.
   return { rows: rows as unknown as Row[], goesOnAfter: answer[0]?.goesOnAfter ?? undefined };
-}
-
-/** SQL: that each column has its value; columns whose value is undefined are left out. */
-export function equalities(wanted: Record<string, string | undefined>, parameters: SqlParameters): string[] {
-  return Object.entries(wanted)
-    .filter(([, value]) => value !== undefined)
-    .map(([column, value]) => `e.${column} = ${parameters.add(value)}`);
 }

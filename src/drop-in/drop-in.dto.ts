@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { ToolApprovalDto } from '../executions/tool-approval.js';
-import { IsForeignId, IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
+import { ForeignId } from '../http/foreign-id.js';
+import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
@@ -29,14 +30,12 @@ export class CronCleanupStaleDto extends CleanupStaleDto {
 }
 
 export class ConversationIdParam {
-  @ApiProperty({ maxLength: 256, example: 'conv_x4b2' })
-  @IsForeignId()
+  @ForeignId({ example: 'conv_x4b2' })
   conversationId!: string;
 }
 
 export class PendingApprovalsQuery {
-  @ApiProperty({ maxLength: 256, example: 'support' })
-  @IsForeignId()
+  @ForeignId({ example: 'support' })
   projectId!: string;
 }
 

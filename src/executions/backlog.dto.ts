@@ -1,10 +1,8 @@
-import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsForeignId, MayBeLeftOut } from '../http/input.validators.js';
+import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { OptionalForeignId } from '../http/foreign-id.js';
 
 export class BacklogQuery {
-  @ApiPropertyOptional({ maxLength: 256, description: 'What waits in this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'What waits in this tenant alone' })
   tenantId?: string;
 }
 

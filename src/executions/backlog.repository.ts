@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { inShortTransaction } from '../database/short-transaction.js';
+import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from './watched-table.js';
 
@@ -66,17 +67,18 @@ export class BacklogRepository {
   ): string {
     const { watched } = this;
     const timeout = parameters.add(of.timeoutSeconds);
-    const inScope = scope.tenantId === null ? 'true' : `e.tenant_id = ${parameters.add(scope.tenantId)}`;
+    const ofScope = inScope(scope, parameters);
+    const where = (condition: string) => `WHERE ${[condition, ...ofScope].join(' AND ')}`;
     const isOverdue = watched.isOverdue('e', 'statement_timestamp()', timeout);
     const age = `extract(epoch FROM statement_timestamp() - ${watched.updatedAt('e')})`;
     const ageClass = of.ageLimits.map((limit) => `(${age} > ${limit})::int`).join(' + ');
     const first = (column: string, condition: string) =>
-      `(SELECT ${column} FROM ${watched.name} e WHERE ${condition} AND ${inScope} ORDER BY e.updated_at LIMIT 1)`;
+      `(SELECT ${column} FROM ${watched.name} e ${where(condition)} ORDER BY e.updated_at LIMIT 1)`;
     return `
       WITH waiting AS MATERIALIZED (
         SELECT e.tenant_id, ${isOverdue} AS overdue, ${ageClass} AS age_class
           FROM ${watched.name} e ${of.sample}
-         WHERE e.status = 'suspended' AND ${inScope} ${of.limit && `ORDER BY e.updated_at ${of.limit}`}),
+         ${where(`e.status = 'suspended'`)} ${of.limit && `ORDER BY e.updated_at ${of.limit}`}),
       tenants AS (
         SELECT tenant_id, count(*)::int AS suspended, (count(*) FILTER (WHERE overdue))::int AS overdue,
                row_number() OVER (ORDER BY count(*) DESC, tenant_id) AS rank

@@ -1,32 +1,26 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
-import { IsForeignId, IsSwitchInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { ForeignId, OptionalForeignId } from '../http/foreign-id.js';
+import { IsSwitchInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { ExecutionRow } from './executions.repository.js';
+import { ProjectParams } from './project.params.js';
 import { ToolApprovalDto, toolApprovalIn } from './tool-approval.js';
 
 export const EXECUTION_STATUSES = ['running', 'suspended', 'completed', 'failed'] as const;
 export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
 
 export class ListExecutionsQuery extends PageQuery {
-  @ApiPropertyOptional({ maxLength: 256, description: 'Executions of this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Executions of this tenant alone' })
   tenantId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256 })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId()
   projectId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256 })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId()
   agentId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256 })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId()
   conversationId?: string;
 
   @ApiPropertyOptional({
@@ -48,17 +42,8 @@ export class ListExecutionsQuery extends PageQuery {
   overdue?: boolean;
 }
 
-export class ExecutionParams {
-  @ApiProperty({ maxLength: 256, example: 'acme' })
-  @IsForeignId()
-  tenantId!: string;
-
-  @ApiProperty({ maxLength: 256, example: 'support' })
-  @IsForeignId()
-  projectId!: string;
-
-  @ApiProperty({ maxLength: 256, example: 'exec_p9s0' })
-  @IsForeignId()
+export class ExecutionParams extends ProjectParams {
+  @ForeignId({ example: 'exec_p9s0' })
   executionId!: string;
 }
 

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { type BoundedPage, type BoundedRows, boundedPage, equalities, type SortKey } from '../database/bounded-page.js';
+import { type BoundedPage, type BoundedRows, boundedPage, type SortKey } from '../database/bounded-page.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from './watched-table.js';
 
@@ -55,11 +56,11 @@ export class ExecutionsRepository {
     timeoutSeconds: number,
   ): Promise<ExecutionRow | null> {
     const parameters = new SqlParameters();
+    const key = { tenant_id: tenantId, project_id: projectId, id: executionId };
     const [found] = await this.dataSource.query(
       `SELECT ${this.columns(timeoutSeconds, parameters)}, '[]'::json AS position
          FROM ${this.watched.name} e
-        WHERE e.tenant_id = ${parameters.add(tenantId)} AND e.project_id = ${parameters.add(projectId)}
-          AND e.id = ${parameters.add(executionId)} AND ${inScope(scope, parameters)}`,
+        WHERE ${[...inScope(scope, parameters), ...equalities(key, parameters)].join(' AND ')}`,
       parameters.values,
     );
     return found ?? null;
@@ -116,7 +117,7 @@ export class ExecutionsRepository {
     const ofTenant = scope.tenantId !== null;
     const project = equalities({ project_id: projectId }, parameters);
     const others = equalities({ agent_id: agentId, conversation_id: conversationId }, parameters);
-    const served = [inScope(scope, parameters)];
+    const served = inScope(scope, parameters);
     const unserved: string[] = [];
     if (overdue !== undefined) {
       const timeout = parameters.add(timeoutSeconds);
@@ -130,8 +131,4 @@ export class ExecutionsRepository {
     (ofTenant && status !== 'suspended' ? served : unserved).push(...project);
     return { served, unserved: [...unserved, ...others] };
   }
-}
-
-function inScope({ tenantId }: TenantScope, parameters: SqlParameters): string {
-  return tenantId === null ? 'true' : `e.tenant_id = ${parameters.add(tenantId)}`;
 }

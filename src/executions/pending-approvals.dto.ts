@@ -1,18 +1,10 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsForeignId } from '../http/input.validators.js';
+import { ForeignId } from '../http/foreign-id.js';
+import { ProjectParams } from './project.params.js';
 import { ToolApprovalDto } from './tool-approval.js';
 
-export class ConversationParams {
-  @ApiProperty({ maxLength: 256, example: 'acme' })
-  @IsForeignId()
-  tenantId!: string;
-
-  @ApiProperty({ maxLength: 256, example: 'support' })
-  @IsForeignId()
-  projectId!: string;
-
-  @ApiProperty({ maxLength: 256, example: 'conv_x4b2' })
-  @IsForeignId()
+export class ConversationParams extends ProjectParams {
+  @ForeignId({ example: 'conv_x4b2' })
   conversationId!: string;
 }
 

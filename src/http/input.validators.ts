@@ -16,9 +16,6 @@ export const IsText = (longest: number) =>
     },
   });
 
-/** An id that another service gave: any text of 1 to 256 characters, slashes and dots included. */
-export const IsForeignId = () => IsText(256);
-
 /** A whole number in a JSON body: never text that looks like one. */
 export const IsWholeNumber = (least: number, most: number) =>
   ValidateBy({

@@ -1,12 +1,10 @@
-import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsForeignId, MayBeLeftOut } from '../http/input.validators.js';
+import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { OptionalForeignId } from '../http/foreign-id.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { FailureEntity } from './failure.entity.js';
 
 export class ListFailuresQuery extends PageQuery {
-  @ApiPropertyOptional({ maxLength: 256, description: 'Failures of this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Failures of this tenant alone' })
   tenantId?: string;
 }
 

@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsBoolean, IsIn } from 'class-validator';
-import { IsForeignId, IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { OptionalForeignId } from '../http/foreign-id.js';
+import { IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { SWEEP_STATUSES, type SweepEntity, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
 
@@ -9,23 +10,13 @@ const LONGEST_TIMEOUT_SECONDS = 315_360_000;
 const LARGEST_LIMIT = 2_147_483_647;
 
 export class RequestSweepBody {
-  @ApiPropertyOptional({
-    maxLength: 256,
-    description: 'Only this tenant; a tenant-bound credential may leave it out',
-    example: 'acme',
-  })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Only this tenant; a tenant-bound credential may leave it out', example: 'acme' })
   tenantId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256, description: 'Only this project', example: 'support' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Only this project', example: 'support' })
   projectId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256, description: 'Only executions of this agent', example: 'refund-agent' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Only executions of this agent', example: 'refund-agent' })
   agentId?: string;
 
   @ApiPropertyOptional({
@@ -93,9 +84,7 @@ export class ListSweepsQuery extends PageQuery {
   @IsIn(SWEEP_STATUSES, { message: `must be one of ${SWEEP_STATUSES.join(', ')}` })
   status?: SweepStatus;
 
-  @ApiPropertyOptional({ maxLength: 256, description: 'Sweeps of this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Sweeps of this tenant alone' })
   tenantId?: string;
 }
 

@@ -1,22 +1,17 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsForeignId, IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { OptionalForeignId } from '../http/foreign-id.js';
+import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { TimeoutRow } from './timeouts.repository.js';
 
 export class ListTimeoutsQuery extends PageQuery {
-  @ApiPropertyOptional({ maxLength: 256, description: 'Timeouts of this tenant alone' })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId({ description: 'Timeouts of this tenant alone' })
   tenantId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256 })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId()
   projectId?: string;
 
-  @ApiPropertyOptional({ maxLength: 256 })
-  @MayBeLeftOut()
-  @IsForeignId()
+  @OptionalForeignId()
   agentId?: string;
 
   @ApiPropertyOptional({ maxLength: 1000, description: 'The tool that waited for approval, such as `issue_refund`' })

@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { type BoundedRows, boundedPage, equalities } from '../database/bounded-page.js';
+import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { schemaOf } from '../database/schema-of.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 
 export interface TimeoutFilter {
@@ -55,8 +56,7 @@ export class TimeoutsRepository {
   ): Promise<BoundedRows<TimeoutRow>> {
     const parameters = new SqlParameters();
     const { sweepId, projectId, agentId, toolName, from, to } = filter;
-    const tenantId = scope.tenantId ?? undefined;
-    const ofTenant = equalities({ tenant_id: tenantId }, parameters);
+    const ofTenant = inScope(scope, parameters);
     const at = (moment: string) => `${parameters.add(moment)}::timestamptz`;
     return boundedPage(
       this.dataSource,

@@ -68,6 +68,18 @@ export class Host {
     );
   }
 
+  /** Each update of an execution takes so long from now on. */
+  async slowDown(seconds: number): Promise<void> {
+    await this.pool.query(
+      `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(${seconds}); RETURN NEW; END $$;
+       CREATE TRIGGER slow BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION slow()`,
+    );
+  }
+
+  async speedUp(): Promise<void> {
+    await this.pool.query('DROP FUNCTION IF EXISTS slow() CASCADE');
+  }
+
   async find(id: string, tenantId = 'acme'): Promise<Execution> {
     const { rows } = await this.pool.query(
       `SELECT ${COLUMNS} FROM workflow_executions WHERE id = $1 AND tenant_id = $2`,

@@ -1,0 +1,19 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsText, MayBeLeftOut } from './input.validators.js';
+
+const LONGEST = 256;
+
+/** What the document says of an id, besides its length. */
+interface Description {
+  description?: string;
+  example?: string;
+}
+
+/** An id that another service gave: any text of 1 to 256 characters, slashes and dots included. */
+export const ForeignId = (described: Description = {}) =>
+  applyDecorators(ApiProperty({ maxLength: LONGEST, ...described }), IsText(LONGEST));
+
+/** The same, where it narrows something and may be left out. */
+export const OptionalForeignId = (described: Description = {}) =>
+  applyDecorators(ApiPropertyOptional({ maxLength: LONGEST, ...described }), MayBeLeftOut(), IsText(LONGEST));
