@@ -33,7 +33,7 @@ export class ApiKeyAuthenticator {
     if (!kept || kept.isRevoked || kept.expiresAt <= Date.now()) {
       return undefined;
     }
-    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope: scopeOf(kept) };
+    return { kind: 'api-key', id: `api-key:${kept.publicId}`, role: kept.role, scope: TenantScope.of(kept.tenantId) };
   }
 
   /** Looks at every key anew, on this replica. For one that has been revoked here. */
@@ -48,14 +48,10 @@ export class ApiKeyAuthenticator {
     }
     this.genuine.set(nameOf(publicId, secretHash), kept);
     if (Date.now() - kept.lastUsedAt >= USE_IS_NOTED_EVERY_MS && !kept.isRevoked) {
-      await this.keys.noteUse(scopeOf(kept), kept.id);
+      await this.keys.noteUse(TenantScope.of(kept.tenantId), kept.id);
     }
     return kept;
   }
-}
-
-function scopeOf({ tenantId }: KeptKey): TenantScope {
-  return tenantId === null ? TenantScope.platform() : TenantScope.tenant(tenantId);
 }
 
 function nameOf(publicId: string, secretHash: Buffer): string {

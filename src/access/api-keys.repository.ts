@@ -25,7 +25,7 @@ export class ApiKeysRepository {
     const [row] = await this.keys.query(
       `SELECT coalesce(k.id, '00000000-0000-0000-0000-000000000000') AS id, coalesce(k.public_id, asked.public_id) AS "publicId",
               coalesce(k.secret_hash, decode(repeat('00', 32), 'hex')) AS "secretHash", k.tenant_id AS "tenantId",
-              coalesce(k.role, 'viewer') AS role, coalesce(k.revoked_at IS NOT NULL, true) AS "isRevoked",
+              coalesce(k.role, 'viewer') AS role, k.revoked_at IS NOT NULL AS "isRevoked",
               extract(epoch FROM coalesce(k.expires_at, 'infinity'))::float * 1000 AS "expiresAt",
               extract(epoch FROM coalesce(k.last_used_at, '-infinity'))::float * 1000 AS "lastUsedAt"
          FROM (SELECT $1::text AS public_id) asked
@@ -75,8 +75,7 @@ export class ApiKeysRepository {
   /** True where the key is one of the scope's; revoking it again changes nothing. */
   async revoke(scope: TenantScope, id: string, transaction: EntityManager): Promise<boolean> {
     const keys = transaction.withRepository(this.keys);
-    const ofScope = scope.tenantId === null ? {} : { tenantId: scope.tenantId };
-    await keys.update({ id, ...ofScope, revokedAt: IsNull() }, { revokedAt: () => 'statement_timestamp()' });
-    return keys.existsBy({ id, ...ofScope });
+    await keys.update({ id, ...scope.where, revokedAt: IsNull() }, { revokedAt: () => 'statement_timestamp()' });
+    return keys.existsBy({ id, ...scope.where });
   }
 }

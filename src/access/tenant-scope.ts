@@ -15,6 +15,16 @@ export class TenantScope {
     return new TenantScope(tenantId);
   }
 
+  /** Of what is kept with a tenant's id, or with null where it is the platform's. */
+  static of(tenantId: string | null): TenantScope {
+    return new TenantScope(tenantId);
+  }
+
+  /** What a find by properties asks of the tenant's column: nothing for the whole platform. */
+  get where(): { tenantId?: string } {
+    return this.tenantId === null ? {} : { tenantId: this.tenantId };
+  }
+
   /**
    * The scope of this one that `tenantId` names; the same one where it is left out.
    *

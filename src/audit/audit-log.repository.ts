@@ -42,7 +42,7 @@ export class AuditLogRepository {
     const given = Object.entries(filter).filter(([, value]) => value !== undefined);
     const where: FindOptionsWhere<AuditRecordEntity> = {
       ...Object.fromEntries(given),
-      ...(scope.tenantId === null ? {} : { tenantId: scope.tenantId }),
+      ...scope.where,
       ...(before === undefined ? {} : { id: LessThan(before) }),
     };
     return this.records.find({ where, order: { id: 'DESC' }, take: limit });

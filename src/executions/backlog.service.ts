@@ -26,7 +26,7 @@ export class BacklogService {
     this.remembered = new LRUCache({
       max: REMEMBERED_SCOPES,
       ttl: REMEMBERED_MS,
-      fetchMethod: async (key) => asDto(await backlog.count(scopeIn(key), question)),
+      fetchMethod: async (key) => asDto(await backlog.count(TenantScope.of(JSON.parse(key)), question)),
     });
   }
 
@@ -34,11 +34,6 @@ export class BacklogService {
   async get(scope: TenantScope): Promise<BacklogDto> {
     return this.remembered.forceFetch(JSON.stringify(scope.tenantId));
   }
-}
-
-function scopeIn(key: string): TenantScope {
-  const tenantId: string | null = JSON.parse(key);
-  return tenantId === null ? TenantScope.platform() : TenantScope.tenant(tenantId);
 }
 
 function asDto(row: BacklogRow): BacklogDto {

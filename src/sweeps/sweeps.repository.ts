@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { type DataSource, type EntityManager, type FindOptionsWhere, IsNull, LessThan, Repository } from 'typeorm';
+import { type DataSource, type EntityManager, IsNull, LessThan, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
@@ -71,7 +71,7 @@ export class SweepsRepository {
   }
 
   async find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
-    return this.sweeps.findOneBy({ id, ...ofTenant(scope) });
+    return this.sweeps.findOneBy({ id, ...scope.where });
   }
 
   /** Newest first. */
@@ -83,7 +83,7 @@ export class SweepsRepository {
   ): Promise<SweepEntity[]> {
     return this.sweeps.find({
       where: {
-        ...ofTenant(scope),
+        ...scope.where,
         ...(filter.trigger ? { trigger: filter.trigger } : {}),
         ...(filter.status ? { status: filter.status } : {}),
         ...(before ? { id: LessThan(before) } : {}),
@@ -97,14 +97,14 @@ export class SweepsRepository {
   async requestCancel(scope: TenantScope, id: string, transaction: EntityManager): Promise<boolean> {
     const sweeps = transaction.withRepository(this.sweeps);
     const { affected } = await sweeps.update(
-      { id, status: 'running', ...ofTenant(scope), cancelRequestedAt: IsNull() },
+      { id, status: 'running', ...scope.where, cancelRequestedAt: IsNull() },
       { cancelRequestedAt: () => 'statement_timestamp()' },
     );
-    return affected === 1 || sweeps.existsBy({ id, status: 'running', ...ofTenant(scope) });
+    return affected === 1 || sweeps.existsBy({ id, status: 'running', ...scope.where });
   }
 
   async countDryRun(scope: TenantScope, id: string, timedOut: number): Promise<void> {
-    await this.sweeps.update({ id, ...ofTenant(scope) }, { timedOut });
+    await this.sweeps.update({ id, ...scope.where }, { timedOut });
   }
 
   async listRunningAcrossTenants(): Promise<SweepEntity[]> {
@@ -113,7 +113,7 @@ export class SweepsRepository {
 
   async markInterrupted(scope: TenantScope, id: string): Promise<void> {
     await this.sweeps.update(
-      { id, status: 'running', ...ofTenant(scope) },
+      { id, status: 'running', ...scope.where },
       { status: 'interrupted', finishedAt: () => 'statement_timestamp()', error: ABANDONED },
     );
   }
@@ -130,7 +130,3 @@ export class SweepsRepository {
 }
 
 const ABANDONED = 'The process that ran it ended without finishing it; what it counted until then is true';
-
-function ofTenant(scope: TenantScope): FindOptionsWhere<SweepEntity> {
-  return scope.tenantId === null ? {} : { tenantId: scope.tenantId };
-}
