@@ -6,8 +6,10 @@ import { Configuration } from './config/configuration.js';
 import { describeApi, serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
 import { giveRequestId } from './http/request-id.js';
+import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
 
-const LARGEST_BODY = '100kb';
+/** Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults". */
+const BODY = { limit: '100kb', type: () => true, verify: refuseMalformedBody };
 
 /** Room for a token that is far too long, so that it is refused like any other rather than by the parser. */
 const LARGEST_HEADERS_BYTES = 96 * 1024;
@@ -39,8 +41,8 @@ export function configureApp(app: INestApplication): void {
   if (corsOrigins.length > 0) {
     express.enableCors({ origin: [...corsOrigins], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 });
   }
-  // Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults".
-  express.useBodyParser('json', { limit: LARGEST_BODY, type: () => true });
+  express.useBodyParser('json', BODY);
+  express.use(refuseMalformedQuery);
   if (docs) {
     serveDocs(app, describeApi(app));
   }

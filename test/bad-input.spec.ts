@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { sendExactly } from './support/exact-request.js';
 import { ADMIN_KEY } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
@@ -94,6 +95,23 @@ test.each([
   expect(paths(body)).toEqual(expected);
 });
 
+test.each<[string, string, string, Buffer | undefined]>([
+  ['query.tenantId', 'GET', '/v1/sweeps?tenantId=%FF', undefined],
+  ['query.tenantId', 'GET', '/v1/sweeps?tenantId=a%ED%A0%80', undefined],
+  ['query', 'GET', '/v1/sweeps?%FF=a', undefined],
+  ['path', 'GET', '/v1/sweeps/%FF', undefined],
+  ['body', 'POST', '/v1/sweeps', Buffer.from('{"tenantId":"\xff"}', 'latin1')],
+  ['body.tenantId', 'POST', '/v1/sweeps', Buffer.from('{"tenantId":"\\ud800"}')],
+])('of text that is not Unicode, %s is refused: %s %s', async (path, method, to, body) => {
+  const answer = await sendExactly(world.lapse.url, {
+    method,
+    path: to,
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    ...(body ? { body } : {}),
+  });
+  expect([answer.status, paths(answer.body)]).toEqual([400, [path]]);
+});
+
 test.each(['-1', '61', '1.5', 'ten', '', '1e1'])(
   'waiting for "%s" seconds is refused before anything begins',
   async (wait) => {
@@ -120,7 +138,7 @@ test.each([
   ['ac/me', 200],
   ['..', 200],
   ['🦊', 200],
-  ['\ud800', 200],
+  ['\ud800', 400],
 ])('the tenant %p is a name like any other, or refused', async (tenantId, expected) => {
   expect((await world.lapse.post('/v1/sweeps', { tenantId })).status).toBe(expected);
 });

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { sendExactly } from './support/exact-request.js';
 import type { Execution } from './support/host.js';
+import { ADMIN_KEY } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -106,6 +108,16 @@ test.each(['a/b', '%2F', 'ä ö', '🦊', 'a?b=c&d', "'; DROP TABLE workflow_exe
     expect((await world.lapse.get(path(`${id}x`))).body.code).toBe('execution_not_found');
   },
 );
+
+test.each(['..', '.', '../../sweeps'])('the execution "%s" is found, whatever its id means to a path', async (id) => {
+  await suspend(id, 5);
+  const { status, body } = await sendExactly(world.lapse.url, {
+    method: 'GET',
+    path: `/v1/tenants/acme/projects/support/executions/${encodeURIComponent(id)}`,
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+  });
+  expect([status, body.id]).toEqual([200, id]);
+});
 
 test('an execution that is not suspended has neither a deadline nor a suspension', async () => {
   await suspend('done', 45, { status: 'completed' });

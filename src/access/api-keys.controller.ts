@@ -17,7 +17,7 @@ export class ApiKeysController {
   @Audited('api-key.create')
   @ApiOperation({ operationId: 'createApiKey', summary: 'Make an API key; its secret is shown this once' })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @Problems(400, 404)
+  @Problems()
   create(@Caller() caller: CallerOfRoute, @Body() body: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
     return this.keys.create(caller, body);
   }
@@ -26,7 +26,7 @@ export class ApiKeysController {
   @RequiresRole('admin')
   @ApiOperation({ operationId: 'listApiKeys', summary: 'API keys, newest first' })
   @ApiOkResponse({ type: ApiKeyPageDto })
-  @Problems(400)
+  @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: PageQuery): Promise<ApiKeyPageDto> {
     return this.keys.list(caller, query);
   }
@@ -37,7 +37,7 @@ export class ApiKeysController {
   @Audited('api-key.revoke')
   @ApiOperation({ operationId: 'revokeApiKey', summary: 'Revoke an API key; it opens nothing from now on' })
   @ApiNoContentResponse()
-  @Problems(400, 404)
+  @Problems()
   revoke(@Caller() caller: CallerOfRoute, @Param() { keyId }: ApiKeyIdParam): Promise<void> {
     return this.keys.revoke(caller, keyId);
   }

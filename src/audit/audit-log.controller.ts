@@ -18,7 +18,7 @@ export class AuditLogController {
     summary: 'Who did what, or was refused, when and from where; newest first',
   })
   @ApiOkResponse({ type: AuditRecordPageDto })
-  @Problems(400, 404)
+  @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListAuditLogQuery): Promise<AuditRecordPageDto> {
     return this.auditLog.list(caller, query);
   }

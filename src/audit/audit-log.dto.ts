@@ -9,12 +9,12 @@ export class ListAuditLogQuery extends PageQuery {
   @OptionalForeignId({ description: 'What concerned this tenant alone' })
   tenantId?: string;
 
-  @ApiPropertyOptional({ maxLength: 100, description: 'Such as `api-key.create`' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: 100, description: 'Such as `api-key.create`' })
   @MayBeLeftOut()
   @IsText(100)
   action?: string;
 
-  @ApiPropertyOptional({ maxLength: 300, description: 'Such as `admin-key`' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: 300, description: 'Such as `admin-key`' })
   @MayBeLeftOut()
   @IsText(300)
   principalId?: string;
@@ -24,7 +24,7 @@ export class ListAuditLogQuery extends PageQuery {
   @IsIn(OUTCOMES, { message: `must be one of ${OUTCOMES.join(', ')}` })
   outcome?: Outcome;
 
-  @ApiPropertyOptional({ maxLength: 128, description: 'The X-Request-Id of the call' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: 128, description: 'The X-Request-Id of the call' })
   @MayBeLeftOut()
   @IsText(128)
   requestId?: string;

@@ -1,12 +1,28 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { problemResponses } from '../http/problem.dto.js';
+
+const DESCRIPTION = `Times out workflow executions that waited too long for a person's approval.
+
+**Scope.** A credential is bound to one tenant or to the platform. What is outside its scope doesn't exist for it: 404.
+
+**Lists** answer \`{items, nextCursor}\`. Ask for the next page with the same filters and \`cursor=<nextCursor>\`; the
+list ends where \`nextCursor\` is null.
+
+**Input** is refused whole: an unknown member or parameter is a fault like any other, and \`errors\` names each.
+
+**Limits.** Answers carry \`RateLimit-Policy\` (the quota and its window) and \`RateLimit\` (what is left of it);
+beyond it comes 429 with \`Retry-After\`.
+
+**Request ids.** An \`X-Request-Id\` that you send, else one that is made, comes back, and is in the log and on the
+audit log. Times are UTC, to the millisecond.`;
 
 /** The OpenAPI document of the routes that the application really has. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const frame = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Lapse')
-    .setDescription('Times out workflow executions that waited too long for approval.')
+    .setDescription(DESCRIPTION)
     .setVersion('1')
     .addServer('/')
     .addBearerAuth({ type: 'http', bearerFormat: 'API key', description: 'An API key, or LAPSE_ADMIN_KEY' }, 'key')
@@ -22,9 +38,11 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addTag('API keys', 'Who may call')
     .addTag('Audit log', 'Who did what, or was refused')
     .addTag('Drop-in', 'The two routes of the original service, with its bodies, answers and errors')
-    .addTag('Health')
+    .addTag('Health', 'Whether the process runs, and whether it can work')
     .build();
-  return SwaggerModule.createDocument(app, frame, { operationIdFactory: (_controller, method) => method });
+  const document = SwaggerModule.createDocument(app, frame);
+  document.components = { ...document.components, responses: problemResponses() };
+  return document;
 }
 
 /** Swagger UI at /docs, and the document at /openapi.json. */

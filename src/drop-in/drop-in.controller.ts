@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, UseInterceptors } from '@nestjs/common';
-import { ApiBody, ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Audited, Caller, RequiresCronSecret, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import { ConditionalGet } from '../http/conditional-get.interceptor.js';
@@ -8,15 +8,14 @@ import {
   CleanupStaleDto,
   ConversationIdParam,
   CronCleanupStaleDto,
-  DropInErrorDto,
+  DropInErrors,
   DropInPendingApprovalDto,
   PendingApprovalsQuery,
 } from './drop-in.dto.js';
 import { DropInService } from './drop-in.service.js';
 
 @ApiTags('Drop-in')
-@ApiResponse({ status: 401, type: DropInErrorDto })
-@ApiResponse({ status: 503, type: DropInErrorDto })
+@DropInErrors(400, 401, 429, 503)
 @Controller()
 export class DropInController {
   constructor(private readonly dropIn: DropInService) {}
@@ -24,6 +23,7 @@ export class DropInController {
   @Post('run/api/workflows/cleanup-stale')
   @HttpCode(200)
   @RequiresRole('operator')
+  @DropInErrors(403, 404)
   @Audited('sweep.request')
   @ApiOperation({
     operationId: 'cleanupStale',
@@ -31,14 +31,13 @@ export class DropInController {
   })
   @ApiBody({ type: CleanupStaleBody, required: false })
   @ApiOkResponse({ type: CleanupStaleDto })
-  @ApiResponse({ status: 400, type: DropInErrorDto })
-  @ApiResponse({ status: 403, type: DropInErrorDto })
   cleanupStale(@Caller() caller: CallerOfRoute, @Body() body: CleanupStaleBody): Promise<CleanupStaleDto> {
     return this.dropIn.cleanUp(caller, body);
   }
 
   @Get('run/api/conversations/:conversationId/pending-approvals')
   @RequiresRole('viewer', { orEndUser: true })
+  @DropInErrors(403, 404)
   @ApiOperation({
     operationId: 'pendingApprovals',
     summary: "What waits for approval in a conversation of the credential's tenant",
@@ -46,9 +45,6 @@ export class DropInController {
   @UseInterceptors(ConditionalGet)
   @ApiOkResponse({ type: DropInPendingApprovalDto })
   @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
-  @ApiResponse({ status: 400, type: DropInErrorDto })
-  @ApiResponse({ status: 403, type: DropInErrorDto })
-  @ApiResponse({ status: 404, type: DropInErrorDto })
   pendingApprovals(
     @Caller() caller: CallerOfRoute,
     @Param() { conversationId }: ConversationIdParam,

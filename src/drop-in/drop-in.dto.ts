@@ -1,4 +1,6 @@
-import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { STATUS_CODES } from 'node:http';
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, ApiPropertyOptional, ApiResponse, ApiSchema } from '@nestjs/swagger';
 import { ToolApprovalDto } from '../executions/tool-approval.js';
 import { ForeignId } from '../http/foreign-id.js';
 import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
@@ -55,3 +57,11 @@ export class DropInPendingApprovalDto {
 export class DropInErrorDto {
   @ApiProperty({ example: 'body.limit: must be a whole number from 1 to 1000' }) error!: string;
 }
+
+/** Documents errors that a drop-in route answers. */
+export const DropInErrors = (...statuses: number[]) =>
+  applyDecorators(
+    ...statuses.map((status) =>
+      ApiResponse({ status, type: DropInErrorDto, description: STATUS_CODES[status] as string }),
+    ),
+  );

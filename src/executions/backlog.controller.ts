@@ -15,7 +15,7 @@ export class BacklogController {
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'getBacklog', summary: 'How many wait and for how long, and how many are overdue' })
   @ApiOkResponse({ type: BacklogDto })
-  @Problems(400, 404)
+  @Problems()
   get(@CallerScope() scope: TenantScope, @Query() _query: BacklogQuery): Promise<BacklogDto> {
     return this.backlog.get(scope);
   }

@@ -22,7 +22,7 @@ export class ExecutionsController {
       'page looks at twenty thousand at most. The list ends where `nextCursor` is null.',
   })
   @ApiOkResponse({ type: ExecutionPageDto })
-  @Problems(400, 404)
+  @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListExecutionsQuery): Promise<ExecutionPageDto> {
     return this.executions.list(caller, query);
   }
@@ -31,7 +31,7 @@ export class ExecutionsController {
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'getExecution', summary: 'One execution, with its deadline and whether it is overdue' })
   @ApiOkResponse({ type: ExecutionDto })
-  @Problems(400, 404)
+  @Problems()
   get(@CallerScope() scope: TenantScope, @Param() execution: ExecutionParams): Promise<ExecutionDto> {
     return this.executions.get(scope, execution);
   }

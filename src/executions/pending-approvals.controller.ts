@@ -21,7 +21,7 @@ export class PendingApprovalsController {
   @UseInterceptors(ConditionalGet)
   @ApiOkResponse({ type: PendingApprovalDto })
   @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
-  @Problems(400, 404)
+  @Problems()
   find(@Caller() caller: CallerOfRoute, @Param() conversation: ConversationParams): Promise<PendingApprovalDto> {
     return this.approvals.find(caller, conversation);
   }

@@ -1,5 +1,14 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
 
+const ANY_JSON = [
+  { type: 'object', additionalProperties: true },
+  { type: 'array', items: {} },
+  { type: 'string' },
+  { type: 'number' },
+  { type: 'boolean' },
+  { type: 'null' },
+];
+
 /** What an execution waits for, as far as the host says it in a form that can be understood. */
 @ApiSchema({ name: 'ToolApproval' })
 export class ToolApprovalDto {
@@ -7,7 +16,7 @@ export class ToolApprovalDto {
   @ApiProperty({ example: 'issue_refund' }) toolName!: string;
   @ApiProperty({
     description: 'As the agent wants to call the tool: any JSON',
-    oneOf: [{}, { type: 'null' }],
+    oneOf: ANY_JSON,
     example: { amount: 12.5 },
   })
   args!: unknown;

@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiProperty, ApiResponse, ApiSchema, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiSchema, ApiTags } from '@nestjs/swagger';
 import { OpenToAll } from '../access/access.decorators.js';
-import { ProblemDto } from '../http/problem.dto.js';
+import { OpenProblems } from '../http/problem.dto.js';
 import { HealthService } from './health.service.js';
 
 @ApiSchema({ name: 'Health' })
@@ -16,17 +16,18 @@ export class HealthController {
 
   @Get('live')
   @OpenToAll()
-  @ApiOperation({ operationId: 'live', summary: 'The process runs' })
+  @ApiOperation({ operationId: 'live', summary: 'The process runs', security: [] })
   @ApiOkResponse({ type: HealthDto })
+  @OpenProblems(400)
   live(): HealthDto {
     return { status: 'ok' };
   }
 
   @Get('ready')
   @OpenToAll()
-  @ApiOperation({ operationId: 'ready', summary: 'The process can work: its database answers' })
+  @ApiOperation({ operationId: 'ready', summary: 'The process can work: its database answers', security: [] })
   @ApiOkResponse({ type: HealthDto })
-  @ApiResponse({ status: 503, type: ProblemDto })
+  @OpenProblems(400, 503)
   async ready(): Promise<HealthDto> {
     await this.health.assertReady();
     return { status: 'ok' };

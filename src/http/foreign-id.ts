@@ -12,8 +12,12 @@ interface Description {
 
 /** An id that another service gave: any text of 1 to 256 characters, slashes and dots included. */
 export const ForeignId = (described: Description = {}) =>
-  applyDecorators(ApiProperty({ maxLength: LONGEST, ...described }), IsText(LONGEST));
+  applyDecorators(ApiProperty({ minLength: 1, maxLength: LONGEST, ...described }), IsText(LONGEST));
 
 /** The same, where it narrows something and may be left out. */
 export const OptionalForeignId = (described: Description = {}) =>
-  applyDecorators(ApiPropertyOptional({ maxLength: LONGEST, ...described }), MayBeLeftOut(), IsText(LONGEST));
+  applyDecorators(
+    ApiPropertyOptional({ minLength: 1, maxLength: LONGEST, ...described }),
+    MayBeLeftOut(),
+    IsText(LONGEST),
+  );

@@ -5,13 +5,17 @@ import { ValidateBy, ValidateIf } from 'class-validator';
 /** For a field with a default. A null is a value, and checked: it would take the default's place. */
 export const MayBeLeftOut = () => ValidateIf((_, value) => value !== undefined);
 
-/** Text that PostgreSQL can store: of 1 to `longest` characters, without NUL. */
+/** Text that PostgreSQL can store as it came: of 1 to `longest` characters as it counts them, without NUL or half a surrogate pair. */
 export const IsText = (longest: number) =>
   ValidateBy({
     name: 'isText',
     validator: {
       validate: (value: unknown) =>
-        typeof value === 'string' && value.length >= 1 && value.length <= longest && !value.includes('\0'),
+        typeof value === 'string' &&
+        value.length >= 1 &&
+        countCharacters(value, longest) <= longest &&
+        !value.includes('\0') &&
+        value.isWellFormed(),
       defaultMessage: (found) => `must be text of 1 to ${longest} characters without NUL, not ${shown(found?.value)}`,
     },
   });
@@ -58,6 +62,11 @@ export const IsSwitchInQuery = () =>
       },
     }),
   );
+
+/** A character outside the basic plane is two of JavaScript's units. */
+function countCharacters(text: string, longest: number): number {
+  return text.length > 2 * longest ? text.length : [...text].length;
+}
 
 /** What came, short enough to be read in a sentence. */
 function shown(value: unknown): string {

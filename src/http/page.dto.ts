@@ -14,7 +14,7 @@ export class PageQuery {
   @IsWholeNumberInQuery(1, 500)
   limit = 50;
 
-  @ApiPropertyOptional({ description: 'The `nextCursor` of the page before' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: 2000, description: 'The `nextCursor` of the page before' })
   @MayBeLeftOut()
   @IsText(2000)
   cursor?: string;

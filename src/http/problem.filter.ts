@@ -92,6 +92,7 @@ function bodyProblem(error: unknown): ProblemError | undefined {
       ]);
     case 'charset.unsupported':
     case 'encoding.unsupported':
+    case 'entity.verify.failed':
       return new InvalidInputError([{ path: 'body', message: 'must be UTF-8 JSON, plain or compressed with gzip' }]);
     case 'request.aborted':
     case 'request.size.invalid':

@@ -18,7 +18,7 @@ export class FailuresController {
     summary: 'Executions that could not be timed out, with the last reason and the next try; longest failing first',
   })
   @ApiOkResponse({ type: FailurePageDto })
-  @Problems(400, 404)
+  @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListFailuresQuery): Promise<FailurePageDto> {
     return this.failures.list(caller, query);
   }

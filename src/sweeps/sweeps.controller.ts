@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { Problems } from '../http/problem.dto.js';
+import { Problems, RETRY_AFTER } from '../http/problem.dto.js';
 import { SweepIdParam } from './sweep-id.param.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepPageDto, WaitQuery } from './sweeps.dto.js';
@@ -36,9 +36,9 @@ export class SweepsController {
   @ApiAcceptedResponse({
     type: SweepDto,
     description: 'The sweep goes on; ask for it at `Location`',
-    headers: { Location: { schema: { type: 'string' } }, 'Retry-After': { schema: { type: 'string' } } },
+    headers: { Location: { description: 'Where to ask for it', schema: { type: 'string' } }, ...RETRY_AFTER },
   })
-  @Problems(400, 404, 409)
+  @Problems(409)
   async request(
     @Caller() caller: CallerOfRoute,
     @Body() body: RequestSweepBody,
@@ -57,7 +57,7 @@ export class SweepsController {
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
   @ApiOkResponse({ type: SweepPageDto })
-  @Problems(400, 404)
+  @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
     return this.sweeps.list(caller, query);
   }
@@ -66,7 +66,7 @@ export class SweepsController {
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'getSweep', summary: 'One sweep, with its counts as they stand' })
   @ApiOkResponse({ type: SweepDto })
-  @Problems(400, 404)
+  @Problems()
   get(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
     return this.sweeps.get(scope, sweepId);
   }
@@ -82,7 +82,7 @@ export class SweepsController {
       'Each event `sweep` carries the Sweep as `GET /v1/sweeps/{sweepId}` answers it; a comment comes when nothing changes.',
   })
   @ApiOkResponse({ content: { 'text/event-stream': { schema: { type: 'string' } } } })
-  @Problems(400, 404)
+  @Problems()
   watch(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<StreamableFile> {
     return this.progress.watch(scope, sweepId);
   }
@@ -96,7 +96,7 @@ export class SweepsController {
     summary: 'Stop a running sweep after its batch, on whichever replica it runs',
   })
   @ApiAcceptedResponse({ type: SweepDto, description: 'It will stop; ask for it until it is `cancelled`' })
-  @Problems(400, 404, 409)
+  @Problems(409)
   cancel(@Caller() caller: CallerOfRoute, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
     return this.sweeps.cancel(caller, sweepId);
   }

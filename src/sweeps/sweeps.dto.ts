@@ -51,6 +51,7 @@ export class RequestSweepBody {
   dryRun?: boolean;
 
   @ApiPropertyOptional({
+    minLength: 1,
     maxLength: 1000,
     description: 'Why; kept with the sweep',
     example: 'Cleaning up after the incident of Monday',

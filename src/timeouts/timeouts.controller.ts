@@ -1,5 +1,5 @@
 import { Controller, Get, Param, Query, Req, type StreamableFile } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { Caller, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
@@ -33,6 +33,7 @@ const ANSWER = {
 } as const;
 
 @ApiTags('Ledger')
+@ApiExtraModels(TimeoutPageDto)
 @Controller('v1')
 export class TimeoutsController {
   constructor(private readonly timeouts: TimeoutsService) {}
@@ -44,7 +45,7 @@ export class TimeoutsController {
     summary: 'The ledger: every execution that was timed out, newest first',
   })
   @ApiOkResponse(ANSWER)
-  @Problems(400, 404)
+  @Problems()
   async list(
     @Caller() caller: CallerOfRoute,
     @Query() query: ListTimeoutsQuery,
@@ -59,7 +60,7 @@ export class TimeoutsController {
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'listTimeoutsOfSweep', summary: 'The executions that one sweep has timed out' })
   @ApiOkResponse(ANSWER)
-  @Problems(400, 404)
+  @Problems()
   async listOfSweep(
     @Caller() caller: CallerOfRoute,
     @Param() { sweepId }: SweepIdParam,

@@ -14,7 +14,11 @@ export class ListTimeoutsQuery extends PageQuery {
   @OptionalForeignId()
   agentId?: string;
 
-  @ApiPropertyOptional({ maxLength: 1000, description: 'The tool that waited for approval, such as `issue_refund`' })
+  @ApiPropertyOptional({
+    minLength: 1,
+    maxLength: 1000,
+    description: 'The tool that waited for approval, such as `issue_refund`',
+  })
   @MayBeLeftOut()
   @IsText(1000)
   toolName?: string;

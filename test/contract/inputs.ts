@@ -1,0 +1,157 @@
+import fc, { type Arbitrary } from 'fast-check';
+import { bodyOf, type Operation, type Parameter, resolved, type Schema } from './api-document.js';
+
+/** One call of an operation, and whether the document calls its input valid. */
+export interface Call {
+  path: string;
+  headers: Record<string, string>;
+  body: string | undefined;
+  isValid: boolean;
+}
+
+interface Values {
+  /** Missing where no valid value can be made up. */
+  valid?: Arbitrary<unknown>;
+  invalid: Arbitrary<unknown>;
+}
+
+/** Calls with generated input, by known ids as often as by made-up ones: half of them valid, and half with one fault. */
+export function callsOf(operation: Operation, known: Record<string, string[]>): Arbitrary<Call> {
+  const body = bodyOf(operation);
+  return fc
+    .record({
+      parameters: fc.tuple(...operation.parameters.map((parameter) => parameterValues(parameter, known))),
+      body: body ? bodies(resolved(body.schema), known) : fc.constant({ text: undefined, isValid: true }),
+      unknown: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+    })
+    .map(({ parameters, body, unknown }) => {
+      const ofKind = (kind: Parameter['in']) =>
+        operation.parameters.flatMap((parameter, at) => {
+          const { value } = parameters[at] as { value: string | undefined };
+          return parameter.in === kind && value !== undefined ? [[parameter.name, value] as const] : [];
+        });
+      const path = ofKind('path').reduce(
+        (path, [name, value]) => path.replace(`{${name}}`, encodeURIComponent(value)),
+        operation.path,
+      );
+      const query = [...ofKind('query'), ...(unknown ? [['unknown', '1'] as const] : [])];
+      return {
+        path:
+          query.length === 0
+            ? path
+            : `${path}?${query.map((pair) => pair.map(encodeURIComponent).join('=')).join('&')}`,
+        headers: Object.fromEntries(ofKind('header')),
+        body: body.text,
+        isValid: !unknown && body.isValid && parameters.every(({ isValid }) => isValid),
+      };
+    });
+}
+
+function parameterValues({ name, in: place, required, schema }: Parameter, known: Record<string, string[]>) {
+  const { valid, invalid } = valuesOf(name, schema, known);
+  const asText = (values: Arbitrary<unknown>, isValid: boolean) =>
+    values
+      .map((value) => ({ value: String(value), isValid }))
+      .filter(({ value }) =>
+        place === 'path' ? value !== '' : place === 'query' || /^[\x21-\x7e]{1,300}$/.test(value),
+      );
+  return fc.oneof(
+    ...(valid ? [{ weight: 8, arbitrary: asText(valid, true) }] : []),
+    { weight: 1, arbitrary: asText(invalid, place === 'header') },
+    { weight: required ? 0 : 8, arbitrary: fc.constant({ value: undefined, isValid: true }) },
+  );
+}
+
+function bodies(
+  schema: Schema,
+  known: Record<string, string[]>,
+): Arbitrary<{ text: string | undefined; isValid: boolean }> {
+  const members = Object.entries(schema.properties ?? {}).map(([name, member]) => ({
+    name,
+    ...valuesOf(name, member, known),
+  }));
+  const required = schema.required ?? [];
+  const valid = fc.record(Object.fromEntries(members.map(({ name, valid = fc.constant(null) }) => [name, valid])), {
+    requiredKeys: required,
+  });
+  const withFault = fc
+    .tuple(valid, fc.oneof(...members.map(({ name, invalid }) => invalid.map((value) => ({ [name]: value })))))
+    .map(([body, fault]) => ({ ...body, ...fault }));
+  return fc.oneof(
+    { weight: 4, arbitrary: valid.map((body) => ({ text: JSON.stringify(body), isValid: true })) },
+    { weight: 1, arbitrary: withFault.map((body) => ({ text: JSON.stringify(body), isValid: false })) },
+    { weight: 1, arbitrary: valid.map((body) => ({ text: JSON.stringify({ ...body, unknown: 1 }), isValid: false })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .oneof(fc.json(), fc.string(), fc.constant('{"limit": 1'))
+        .filter(isNoObject)
+        .map((text) => ({ text, isValid: false })),
+    },
+  );
+}
+
+/** Text that isn't a body of some members; none at all means that every member is left out. */
+function isNoObject(text: string): boolean {
+  try {
+    const value = JSON.parse(text);
+    return typeof value !== 'object' || value === null || Array.isArray(value);
+  } catch {
+    return text.trim() !== '';
+  }
+}
+
+function valuesOf(name: string, schema: Schema, known: Record<string, string[]>): Values {
+  if (schema.enum) {
+    return { valid: fc.constantFrom(...schema.enum), invalid: fc.constantFrom('nonsense', '', 'null', ' ') };
+  }
+  if (name === 'cursor') {
+    return { invalid: fc.oneof(fc.string(), fc.base64String(), fc.constant('garbage')) };
+  }
+  switch (schema.type) {
+    case 'integer':
+      return wholeNumbers(schema);
+    case 'boolean':
+      return { valid: fc.boolean(), invalid: fc.constantFrom('yes', '1', '', 'TRUE') };
+    default:
+      return texts(name, schema, known[name] ?? []);
+  }
+}
+
+function wholeNumbers({ minimum = 0, maximum = 2 ** 31 - 1 }: Schema): Values {
+  return {
+    valid: fc.oneof(
+      fc.integer({ min: minimum, max: Math.min(maximum, minimum + 20) }),
+      fc.constantFrom(minimum, maximum),
+    ),
+    invalid: fc.constantFrom(minimum - 1, maximum + 1, 1.5, 1e300, 'ten', '', '0x1', '1e1', '9'.repeat(400)),
+  };
+}
+
+function texts(name: string, { format, minLength = 0, maxLength = 1000 }: Schema, known: string[]): Values {
+  if (format === 'uuid') {
+    return {
+      valid: fc.oneof(fc.constantFrom(...known), fc.uuid()),
+      invalid: fc.constantFrom('not-a-uuid', '..', 'a\0b', '1', ' '),
+    };
+  }
+  if (format === 'date-time') {
+    return {
+      valid: fc
+        .date({ min: new Date(0), max: new Date('9999-12-31'), noInvalidDate: true })
+        .map((date) => date.toISOString()),
+      invalid: fc.constantFrom('yesterday', '2026-11-22', '2026-13-45T00:00:00Z', '2026-11-22T00:00:00', '0', ''),
+    };
+  }
+  const anything = fc
+    .string({ unit: 'binary', minLength, maxLength })
+    .filter((text) => !text.includes('\0') && [...text].length <= maxLength);
+  return {
+    // Made-up text belongs to the names that are known, and seldom to a tenant that a credential can't see.
+    valid:
+      known.length > 0
+        ? fc.oneof({ weight: name === 'tenantId' ? 9 : 2, arbitrary: fc.constantFrom(...known) }, anything)
+        : anything,
+    invalid: fc.constantFrom('', 'a\0b', 'x'.repeat(maxLength + 1), 'x'.repeat(10_000)),
+  };
+}
