@@ -5,6 +5,16 @@ import { IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { type AuditRecordEntity, OUTCOMES, type Outcome } from './audit-record.entity.js';
 
+/** What is kept of the request of a sweep. */
+const SWEEP_DETAILS = {
+  projectId: null,
+  agentId: null,
+  timeoutSeconds: 1800,
+  limit: null,
+  dryRun: true,
+  reason: null,
+};
+
 export class ListAuditLogQuery extends PageQuery {
   @OptionalForeignId({ description: 'What concerned this tenant alone' })
   tenantId?: string;
@@ -36,8 +46,8 @@ export class AuditRecordDto {
   @ApiProperty({ format: 'date-time' }) at!: string;
   @ApiProperty({ type: String, nullable: true, description: 'Whom it concerned; null: the whole platform' })
   tenantId!: string | null;
-  @ApiProperty({ description: '`nobody`: the credential opened nothing', example: 'api-key' }) principalKind!: string;
-  @ApiProperty({ type: String, nullable: true, example: 'api-key:8sPAYhVJ0oGeeM2o' }) principalId!: string | null;
+  @ApiProperty({ description: '`nobody`: the credential opened nothing', example: 'admin-key' }) principalKind!: string;
+  @ApiProperty({ type: String, nullable: true, example: 'admin-key' }) principalId!: string | null;
   @ApiProperty({ example: '10.0.3.17' }) address!: string;
   @ApiProperty({ example: 'sweep.request' }) action!: string;
   @ApiProperty({ type: String, nullable: true, description: 'The id of what it was done to' }) target!: string | null;
@@ -45,7 +55,7 @@ export class AuditRecordDto {
   @ApiProperty({ type: String, nullable: true, description: 'Why it was refused or failed', example: null })
   code!: string | null;
   @ApiProperty() requestId!: string;
-  @ApiProperty({ type: Object, description: 'What was asked for', example: { role: 'viewer' } })
+  @ApiProperty({ type: Object, description: 'What was asked for', example: SWEEP_DETAILS })
   details!: Record<string, unknown>;
 
   static from(record: AuditRecordEntity): AuditRecordDto {

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { DataSourceOptions } from 'typeorm';
 import { ApiKeyEntity } from '../access/api-key.entity.js';
 import { AuditRecordEntity } from '../audit/audit-record.entity.js';
@@ -7,6 +8,7 @@ import { SweepEntity } from '../sweeps/sweep.entity.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
+import { TellingPool } from './telling-pool.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
 const SILENT_SERVER_MS = 45_000;
@@ -20,6 +22,7 @@ export function dataSourceOptions(configuration: Configuration) {
     type: 'postgres',
     url: configuration.databaseUrl,
     schema: configuration.schema,
+    driver: { ...pg, Pool: TellingPool },
     applicationName: 'lapse',
     entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
     migrations: [CreateLapseTables1763800000000, CreateAuditLog1763900000000, IndexLedger1764000000000],

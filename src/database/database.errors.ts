@@ -38,6 +38,18 @@ export class DatabaseRefusedError extends Error {
   }
 }
 
-function messageOf(cause: unknown): string {
+/** No connection could be had; the cause says why, with its SQLSTATE where a server said anything. */
+export class DatabaseUnreachableError extends Error {
+  constructor(override readonly cause: unknown) {
+    super(`PostgreSQL can't be reached: ${messageOf(cause)}`, { cause });
+    this.name = 'DatabaseUnreachableError';
+  }
+}
+
+/** What an error says. Node reports a refused connection to several addresses as an AggregateError without a message. */
+export function messageOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') {
+    return cause.errors.map(messageOf).join(', ');
+  }
   return cause instanceof Error ? cause.message : String(cause);
 }

@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Configuration } from '../config/configuration.js';
 import { dataSourceOptions } from './data-source-options.js';
-import { DatabaseRefusedError } from './database.errors.js';
+import { DatabaseRefusedError, DatabaseUnreachableError, messageOf } from './database.errors.js';
 import { migrate } from './migrate.js';
 import { isServerTrouble, sqlStateOf } from './sql-state.js';
 
@@ -40,20 +40,13 @@ async function connectPatiently(
     try {
       return await new DataSource({ ...dataSourceOptions(configuration), url }).initialize();
     } catch (error) {
-      const state = sqlStateOf(error);
+      const { cause } = error instanceof DatabaseUnreachableError ? error : { cause: error };
+      const state = sqlStateOf(cause);
       if (state !== undefined && !isServerTrouble(state)) {
-        throw new DatabaseRefusedError(variable, error);
+        throw new DatabaseRefusedError(variable, cause);
       }
-      logger.warn(`Waiting for PostgreSQL: ${describe(error)}; next try in ${pause} ms`);
+      logger.warn(`Waiting for PostgreSQL: ${messageOf(cause)}; next try in ${pause} ms`);
       await delay(pause);
     }
   }
-}
-
-/** Node reports a refused connection to several addresses as an AggregateError without a message. */
-function describe(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map(describe).join(', ');
-  }
-  return error instanceof Error ? error.message : String(error);
 }

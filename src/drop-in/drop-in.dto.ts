@@ -8,12 +8,12 @@ import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
 export class CleanupStaleBody {
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MINUTES_OF_TEN_YEARS, default: 30 })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MINUTES_OF_TEN_YEARS, description: '30 where left out' })
   @MayBeLeftOut()
   @IsWholeNumber(1, MINUTES_OF_TEN_YEARS)
   timeoutMinutes = 30;
 
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, default: 100 })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, description: '100 where left out' })
   @MayBeLeftOut()
   @IsWholeNumber(1, 1000)
   limit = 100;
@@ -55,7 +55,7 @@ export class DropInPendingApprovalDto {
 
 @ApiSchema({ name: 'DropInError' })
 export class DropInErrorDto {
-  @ApiProperty({ example: 'body.limit: must be a whole number from 1 to 1000' }) error!: string;
+  @ApiProperty({ example: 'body.limit: must be a whole number from 1 to 1000, not 0' }) error!: string;
 }
 
 /** Documents errors that a drop-in route answers. */

@@ -26,7 +26,7 @@ export class BacklogAgeDto {
     type: String,
     nullable: true,
     description: 'Suspended for at most so long, and longer than the class before; null: longer than all',
-    example: '5m',
+    example: '1m',
   })
   upTo!: string | null;
   @ApiProperty({ type: 'integer', example: 7 }) suspended!: number;

@@ -19,8 +19,8 @@ export const RETRY_AFTER = {
 
 @ApiSchema({ name: 'InputFault' })
 export class InputFaultDto {
-  @ApiProperty({ example: 'body.limit' }) path!: string;
-  @ApiProperty({ example: 'must be a whole number from 1 to 1000' }) message!: string;
+  @ApiProperty({ example: 'query.limit' }) path!: string;
+  @ApiProperty({ example: 'must be a whole number from 1 to 500, not 0' }) message!: string;
 }
 
 @ApiSchema({ name: 'Problem', description: 'RFC 9457 problem details' })
@@ -49,8 +49,8 @@ const PROBLEMS = {
     example: {
       instance: '/v1/sweeps',
       code: 'invalid_input',
-      detail: 'query.limit: must be a whole number from 1 to 500',
-      errors: [{ path: 'query.limit', message: 'must be a whole number from 1 to 500' }],
+      detail: 'query.limit: must be a whole number from 1 to 500, not 0',
+      errors: [{ path: 'query.limit', message: 'must be a whole number from 1 to 500, not 0' }],
     },
   },
   401: {

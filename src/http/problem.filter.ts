@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import { QueryFailedError } from 'typeorm';
+import { DatabaseUnreachableError } from '../database/database.errors.js';
 import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
 import { type InputFault, InvalidInputError, NOTHING_HERE, ProblemError } from './problem.error.js';
 import { requestIdOf } from './request-id.js';
@@ -129,12 +131,10 @@ function databaseProblem(error: unknown): ProblemError | undefined {
     : undefined;
 }
 
+/** What fails in a query without the server saying a word is the connection's, unless it never got to the wire. */
 function isConnectionError(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) {
-    return false;
-  }
-  const { code, syscall, cause, driverError } = error as Record<string, unknown>;
-  return (typeof code === 'string' && typeof syscall === 'string') || isConnectionError(driverError ?? cause);
+  const isUnheard = error instanceof QueryFailedError && !(error.driverError instanceof TypeError);
+  return isUnheard || error instanceof DatabaseUnreachableError;
 }
 
 function unexpectedProblem(cause: unknown): ProblemError {

@@ -14,7 +14,7 @@ const SWEEP_EXAMPLES = {
   'Count first': { value: { dryRun: true } },
   'Everything that is overdue': { value: {} },
   'One tenant, an hour at least, the 1000 oldest': {
-    value: { tenantId: 'acme-robotics', timeoutSeconds: 3600, limit: 1000, reason: 'Cleaning up after the incident' },
+    value: { tenantId: 'acme', timeoutSeconds: 3600, limit: 1000, reason: 'Cleaning up after the incident' },
   },
 };
 

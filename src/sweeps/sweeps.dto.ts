@@ -42,8 +42,7 @@ export class RequestSweepBody {
   limit?: number;
 
   @ApiPropertyOptional({
-    default: false,
-    description: 'Counts what would be timed out, and changes nothing',
+    description: 'Counts what would be timed out, and changes nothing; false where left out',
     example: true,
   })
   @MayBeLeftOut()
