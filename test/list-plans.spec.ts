@@ -1,7 +1,10 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { TenantScope } from '../src/access/tenant-scope.js';
+import { AuditLogRepository } from '../src/audit/audit-log.repository.js';
 import { ExecutionsRepository } from '../src/executions/executions.repository.js';
+import { FailuresRepository } from '../src/sweeps/failures.repository.js';
+import { SweepsRepository } from '../src/sweeps/sweeps.repository.js';
 import { TimeoutsRepository } from '../src/timeouts/timeouts.repository.js';
 import { Lapse } from './support/lapse.js';
 import { useDatabase } from './support/world.js';
@@ -34,6 +37,20 @@ beforeAll(async () => {
      SELECT ('00000000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0'))::uuid, 'tenant-' || n % 200, 'p', n::text, now(), now(), now()
        FROM generate_series(1, 200000) n`,
   );
+  await world.host.pool.query(
+    `INSERT INTO lapse.failures (tenant_id, project_id, execution_id, next_try_at, last_reason, last_sweep_id)
+     SELECT 'tenant-' || n % 200, 'p', n::text, now(), 'frozen', ('00000000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0'))::uuid
+       FROM generate_series(1, 200000) n`,
+  );
+  await world.host.pool.query(
+    `INSERT INTO lapse.sweeps (trigger, tenant_id, status, dry_run, timeout_seconds, requested_by, lock_name)
+     SELECT 'api', 'tenant-' || n % 200, 'succeeded', false, 1800, 'ada', 'sweep' FROM generate_series(1, 200000) n`,
+  );
+  await world.host.pool.query(
+    `INSERT INTO lapse.audit_log (tenant_id, principal_kind, address, action, outcome, request_id, details)
+     SELECT 'tenant-' || n % 200, 'api-key', '127.0.0.1', 'sweep.request', 'done', n::text, '{}' FROM generate_series(1, 200000) n`,
+  );
+  await world.host.pool.query('VACUUM ANALYZE lapse.failures, lapse.sweeps, lapse.audit_log');
   await world.host.pool.query('VACUUM ANALYZE workflow_executions');
   await world.host.pool.query('VACUUM ANALYZE lapse.timeouts');
 }, 60_000);
@@ -86,6 +103,10 @@ const platform = TenantScope.platform();
 const tenant = TenantScope.tenant('tenant-20');
 const executions = () => lapse.app.get(ExecutionsRepository, { strict: false });
 const timeouts = () => lapse.app.get(TimeoutsRepository, { strict: false });
+const sweeps = () => lapse.app.get(SweepsRepository, { strict: false });
+const failures = () => lapse.app.get(FailuresRepository, { strict: false });
+const auditLog = () => lapse.app.get(AuditLogRepository, { strict: false });
+const anyFailure = { sweepId: undefined, projectId: undefined };
 const inLedger = { ...everything, sweepId: undefined, toolName: undefined, from: undefined, to: undefined };
 
 const QUESTIONS: Record<string, () => Promise<unknown>> = {
@@ -109,6 +130,16 @@ const QUESTIONS: Record<string, () => Promise<unknown>> = {
   'the ledger of a tenant': () => timeouts().list(tenant, inLedger, 51, undefined),
   'the ledger of a sweep': () =>
     timeouts().list(platform, { ...inLedger, sweepId: '00000000-0000-7000-8000-000000000007' }, 51, undefined),
+  'the sweeps of the platform': () => sweeps().list(platform, {}, 51, undefined),
+  'the sweeps of a tenant': () => sweeps().list(tenant, { trigger: 'api' }, 51, undefined),
+  'sweeps of a kind that is rare': () => sweeps().list(platform, { status: 'failed' }, 51, undefined),
+  'the failures of the platform': () => failures().list(platform, anyFailure, 51, undefined),
+  'the failures of a tenant': () => failures().list(tenant, anyFailure, 51, undefined),
+  'the failures of a sweep': () =>
+    failures().list(platform, { ...anyFailure, sweepId: '00000000-0000-7000-8000-000000000007' }, 51, undefined),
+  'the audit log of the platform': () => auditLog().list(platform, {}, 51, undefined),
+  'the audit log of a tenant': () => auditLog().list(tenant, { action: 'sweep.request' }, 51, undefined),
+  'one call on the audit log': () => auditLog().list(tenant, { requestId: '20' }, 51, undefined),
   'the ledger of an hour': () =>
     timeouts().list(tenant, { ...inLedger, from: new Date(Date.now() - 3_600_000).toISOString() }, 51, undefined),
 };

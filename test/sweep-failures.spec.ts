@@ -117,6 +117,25 @@ test('what fails without any row is the fault of none: the sweep fails, and no e
   expect(await host.count('suspended')).toBe(3);
 });
 
+test("a sweep's failures are those that it was the last to try", async () => {
+  const { host, lapse } = world;
+  await hostTrigger(`RAISE EXCEPTION 'frozen';`);
+  const sweepOf = async (id: string) => {
+    await host.suspend({ minutes: 45, id });
+    return (await lapse.post('/v1/sweeps')).body.id;
+  };
+  const [first, second] = [await sweepOf('bad-1'), await sweepOf('bad-2')];
+  const failed = async (query: string) =>
+    (await lapse.get(`/v1/failures?${query}`)).body.items.map(
+      ({ executionId, lastReason }: { executionId: string; lastReason: string }) => `${executionId} ${lastReason}`,
+    );
+
+  expect(await failed(`sweepId=${first}`)).toEqual(['bad-1 P0001: frozen']);
+  expect(await failed(`sweepId=${second}`)).toEqual(['bad-2 P0001: frozen']);
+  expect(await failed(`sweepId=${second}&projectId=other`)).toEqual([]);
+  expect((await lapse.get('/v1/failures?sweepId=nonsense')).status).toBe(400);
+});
+
 test('failures are listed page by page, and a tenant sees its own alone', async () => {
   const { host, lapse } = world;
   for (const tenantId of ['acme', 'globex', 'acme-2']) {

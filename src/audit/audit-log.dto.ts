@@ -3,7 +3,8 @@ import { IsIn } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import { IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
-import { type AuditRecordEntity, OUTCOMES, type Outcome } from './audit-record.entity.js';
+import type { AuditRow } from './audit-log.repository.js';
+import { OUTCOMES, type Outcome } from './audit-record.entity.js';
 
 /** What is kept of the request of a sweep. */
 const SWEEP_DETAILS = {
@@ -58,7 +59,7 @@ export class AuditRecordDto {
   @ApiProperty({ type: Object, description: 'What was asked for', example: SWEEP_DETAILS })
   details!: Record<string, unknown>;
 
-  static from(record: AuditRecordEntity): AuditRecordDto {
+  static from({ position: _position, ...record }: AuditRow): AuditRecordDto {
     return { ...record, at: record.at.toISOString() };
   }
 }

@@ -1,7 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, type FindOptionsWhere, LessThan, Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
+import { entityColumns } from '../database/entity-columns.js';
+import { schemaOf } from '../database/schema-of.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
+import { SqlParameters } from '../database/sql-parameters.js';
 import { AuditRecordEntity, type Outcome } from './audit-record.entity.js';
 
 export type NewAuditRecord = Omit<AuditRecordEntity, 'id' | 'at' | 'tenantId'>;
@@ -12,6 +17,8 @@ export interface AuditFilter {
   outcome?: Outcome | undefined;
   requestId?: string | undefined;
 }
+
+export type AuditRow = AuditRecordEntity & { position: readonly string[] };
 
 @Injectable()
 export class AuditLogRepository {
@@ -32,19 +39,27 @@ export class AuditLogRepository {
       .execute();
   }
 
-  /** Newest first. */
+  /** Newest first, which is the order of ids. */
   list(
     scope: TenantScope,
-    filter: AuditFilter,
+    { action, principalId, outcome, requestId }: AuditFilter,
     limit: number,
-    before: string | undefined,
-  ): Promise<AuditRecordEntity[]> {
-    const given = Object.entries(filter).filter(([, value]) => value !== undefined);
-    const where: FindOptionsWhere<AuditRecordEntity> = {
-      ...Object.fromEntries(given),
-      ...scope.where,
-      ...(before === undefined ? {} : { id: LessThan(before) }),
-    };
-    return this.records.find({ where, order: { id: 'DESC' }, take: limit });
+    after: readonly string[] | undefined,
+  ): Promise<BoundedRows<AuditRow>> {
+    const parameters = new SqlParameters();
+    return boundedPage(
+      this.records.manager.dataSource,
+      {
+        table: `${schemaOf(this.records.manager.dataSource)}.audit_log`,
+        columns: entityColumns(this.records),
+        served: inScope(scope, parameters),
+        unserved: equalities({ action, principal_id: principalId, outcome, request_id: requestId }, parameters),
+        key: [['id', 'uuid']],
+        direction: 'DESC',
+        after,
+        limit,
+      },
+      parameters,
+    );
   }
 }

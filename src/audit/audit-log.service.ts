@@ -57,8 +57,8 @@ export class AuditLogService {
     const { limit: _limit, cursor: _cursor, tenantId: _tenantId, ...filter } = query;
     return this.pages.page(caller, query, {
       name: 'audit-log',
-      rows: (limit, after) => this.records.list(caller.scope, filter, limit, after?.[0]),
-      positionOf: ({ id }) => [id],
+      rows: (limit, after) => this.records.list(caller.scope, filter, limit, after),
+      positionOf: ({ position }) => position,
       toItem: AuditRecordDto.from,
     });
   }

@@ -8,6 +8,7 @@ import { SweepEntity } from '../sweeps/sweep.entity.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
+import { IndexFailures1764100000000 } from './migrations/1764100000000-index-failures.js';
 import { TellingPool } from './telling-pool.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
@@ -25,7 +26,12 @@ export function dataSourceOptions(configuration: Configuration) {
     driver: { ...pg, Pool: TellingPool },
     applicationName: 'lapse',
     entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
-    migrations: [CreateLapseTables1763800000000, CreateAuditLog1763900000000, IndexLedger1764000000000],
+    migrations: [
+      CreateLapseTables1763800000000,
+      CreateAuditLog1763900000000,
+      IndexLedger1764000000000,
+      IndexFailures1764100000000,
+    ],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.
     installExtensions: false,

@@ -1,11 +1,21 @@
-import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { IsUUID } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
+import { MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { FailureEntity } from './failure.entity.js';
 
 export class ListFailuresQuery extends PageQuery {
   @OptionalForeignId({ description: 'Failures of this tenant alone' })
   tenantId?: string;
+
+  @OptionalForeignId()
+  projectId?: string;
+
+  @ApiPropertyOptional({ format: 'uuid', description: 'Executions that this sweep was the last one to try' })
+  @MayBeLeftOut()
+  @IsUUID(undefined, { message: 'must be the id of a sweep, a UUID' })
+  sweepId?: string;
 }
 
 @ApiSchema({ name: 'Failure' })

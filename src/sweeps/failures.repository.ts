@@ -2,18 +2,19 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { schemaOf } from '../database/schema-of.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
+import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { FailureEntity } from './failure.entity.js';
 import type { DuePosition } from './overdue-executions.repository.js';
 
-/** Each list page of failures begins after one of these: the first time it failed and its key, as database text. */
-export type FailurePosition = readonly [
-  firstFailedAt: string,
-  tenantId: string,
-  projectId: string,
-  executionId: string,
-];
+export type FailureRow = FailureEntity & { position: readonly string[] };
+
+const COLUMNS = `e.tenant_id AS "tenantId", e.project_id AS "projectId", e.execution_id AS "executionId", e.attempts,
+  e.first_failed_at AS "firstFailedAt", e.last_failed_at AS "lastFailedAt", e.next_try_at AS "nextTryAt",
+  e.last_reason AS "lastReason", e.last_sweep_id AS "lastSweepId"`;
 
 @Injectable()
 export class FailuresRepository {
@@ -53,24 +54,35 @@ export class FailuresRepository {
     return row;
   }
 
-  /** Longest failing first. */
-  async list(
+  /** Longest failing first. @param sweepId only those whose last try was this sweep's. */
+  list(
     scope: TenantScope,
+    { sweepId, projectId }: { sweepId: string | undefined; projectId: string | undefined },
     limit: number,
-    after: FailurePosition | undefined,
-  ): Promise<(FailureEntity & { position: FailurePosition })[]> {
-    return this.dataSource.query(
-      `SELECT tenant_id AS "tenantId", project_id AS "projectId", execution_id AS "executionId", attempts,
-              first_failed_at AS "firstFailedAt", last_failed_at AS "lastFailedAt", next_try_at AS "nextTryAt",
-              last_reason AS "lastReason", last_sweep_id AS "lastSweepId",
-              json_build_array(to_char(first_failed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-                               tenant_id, project_id, execution_id) AS position
-         FROM ${this.schema}.failures
-        WHERE ($1::text IS NULL OR tenant_id = $1)
-          AND ($2::timestamptz IS NULL OR (first_failed_at, tenant_id, project_id, execution_id) > ($2, $3, $4, $5))
-        ORDER BY first_failed_at, tenant_id, project_id, execution_id
-        LIMIT $6`,
-      [scope.tenantId, ...(after ?? [null, null, null, null]), limit],
+    after: readonly string[] | undefined,
+  ): Promise<BoundedRows<FailureRow>> {
+    const parameters = new SqlParameters();
+    return boundedPage(
+      this.dataSource,
+      {
+        table: `${this.schema}.failures`,
+        columns: COLUMNS,
+        served: inScope(scope, parameters),
+        unserved: [
+          ...(sweepId === undefined ? [] : [`e.last_sweep_id = ${parameters.add(sweepId)}::uuid`]),
+          ...equalities({ project_id: projectId }, parameters),
+        ],
+        key: [
+          ['first_failed_at', 'timestamptz'],
+          ['tenant_id', 'text'],
+          ['project_id', 'text'],
+          ['execution_id', 'text'],
+        ],
+        direction: 'ASC',
+        after,
+        limit,
+      },
+      parameters,
     );
   }
 

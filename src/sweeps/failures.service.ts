@@ -3,7 +3,7 @@ import type { Caller } from '../access/principal.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { FailureDto, type ListFailuresQuery } from './failures.dto.js';
-import { type FailurePosition, FailuresRepository } from './failures.repository.js';
+import { FailuresRepository } from './failures.repository.js';
 
 @Injectable()
 export class FailuresService {
@@ -13,9 +13,10 @@ export class FailuresService {
   ) {}
 
   list(caller: Caller, query: ListFailuresQuery): Promise<Page<FailureDto>> {
+    const { sweepId, projectId } = query;
     return this.pages.page(caller, query, {
       name: 'failures',
-      rows: (limit, after) => this.failures.list(caller.scope, limit, after as FailurePosition | undefined),
+      rows: (limit, after) => this.failures.list(caller.scope, { sweepId, projectId }, limit, after),
       positionOf: ({ position }) => position,
       toItem: FailureDto.from,
     });

@@ -1,8 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { type DataSource, type EntityManager, IsNull, LessThan, Repository } from 'typeorm';
+import { type DataSource, type EntityManager, IsNull, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
+import { entityColumns } from '../database/entity-columns.js';
 import { schemaOf } from '../database/schema-of.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
+import { SqlParameters } from '../database/sql-parameters.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 
@@ -10,6 +14,8 @@ export interface SweepFilter {
   trigger?: Trigger | undefined;
   status?: SweepStatus | undefined;
 }
+
+export type SweepRow = SweepEntity & { position: readonly string[] };
 
 @Injectable()
 export class SweepsRepository {
@@ -74,23 +80,28 @@ export class SweepsRepository {
     return this.sweeps.findOneBy({ id, ...scope.where });
   }
 
-  /** Newest first. */
-  async list(
+  /** Newest first, which is the order of ids. */
+  list(
     scope: TenantScope,
-    filter: SweepFilter,
+    { trigger, status }: SweepFilter,
     limit: number,
-    before: string | undefined,
-  ): Promise<SweepEntity[]> {
-    return this.sweeps.find({
-      where: {
-        ...scope.where,
-        ...(filter.trigger ? { trigger: filter.trigger } : {}),
-        ...(filter.status ? { status: filter.status } : {}),
-        ...(before ? { id: LessThan(before) } : {}),
+    after: readonly string[] | undefined,
+  ): Promise<BoundedRows<SweepRow>> {
+    const parameters = new SqlParameters();
+    return boundedPage(
+      this.dataSource,
+      {
+        table: this.table,
+        columns: entityColumns(this.sweeps),
+        served: inScope(scope, parameters),
+        unserved: equalities({ trigger, status }, parameters),
+        key: [['id', 'uuid']],
+        direction: 'DESC',
+        after,
+        limit,
       },
-      order: { id: 'DESC' },
-      take: limit,
-    });
+      parameters,
+    );
   }
 
   /** True where the sweep was running. It stops after its batch, on whichever replica it runs. */

@@ -82,8 +82,8 @@ export class SweepsService {
   list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
     return this.pages.page(caller, query, {
       name: 'sweeps',
-      rows: (limit, after) => this.sweeps.list(caller.scope, query, limit, after?.[0]),
-      positionOf: ({ id }) => [id],
+      rows: (limit, after) => this.sweeps.list(caller.scope, query, limit, after),
+      positionOf: ({ position }) => position,
       toItem: SweepDto.from,
     });
   }
