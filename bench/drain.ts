@@ -8,13 +8,13 @@ import { ratiosOf, spreadOf } from './statistics.js';
 const COPY = 'lapse_bench_drain';
 const CONTENDERS = [bareUpdate, updateWithLedger, lapse, knownWay];
 
-/** Contenders take turns, each on a fresh copy of the same files. Hands back a template for who needs one more. */
-export async function measureDrain(server: BenchServer, sizes: Sizes, report: Report): Promise<string> {
-  await measureLayout(server, sizes, 'half a year', report).then((template) => server.drop(template));
-  return measureLayout(server, sizes, 'one night', report);
+/** Contenders take turns, each on a fresh copy of the same files. */
+export async function measureDrain(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
+  await measureLayout(server, sizes, 'half a year', report);
+  await measureLayout(server, sizes, 'one night', report);
 }
 
-async function measureLayout(server: BenchServer, sizes: Sizes, layout: Layout, report: Report): Promise<string> {
+async function measureLayout(server: BenchServer, sizes: Sizes, layout: Layout, report: Report): Promise<void> {
   report.progress(`making ${sizes.rows} executions, ${sizes.overdue} of them overdue, forgotten in ${layout}`);
   const template = await createDrainTemplate(server, sizes, layout);
   const rates = new Map<Contender, number[]>(CONTENDERS.map((contender) => [contender, []]));
@@ -29,8 +29,8 @@ async function measureLayout(server: BenchServer, sizes: Sizes, layout: Layout, 
     }
   }
   await server.drop(COPY);
+  await server.drop(template);
   tell(layout, rates, report);
-  return template;
 }
 
 function tell(layout: Layout, rates: ReadonlyMap<Contender, number[]>, report: Report): void {

@@ -11,6 +11,7 @@ import type { Sizes } from './sizes.js';
 export const TIMEOUT_SECONDS = 12 * 3600;
 
 const IDLE_DATABASE = 'lapse_bench_idle';
+const READ_DATABASE = 'lapse_bench_reads';
 
 /**
  * How the overdue executions lie among the others, in the order in which all began. It decides how many pages the drain
@@ -59,6 +60,28 @@ export async function createIdleDatabase(server: BenchServer, sizes: Sizes): Pro
     `'suspended'`,
     `now() - (${sizes.waiting} - n) * interval '10 minutes' / ${sizes.waiting}`,
   );
+  return url;
+}
+
+/** A long life: a tenth of all executions wait, spread over it, and the ledger has a row for as many as were timed out. */
+export async function createReadDatabase(server: BenchServer, sizes: Sizes): Promise<string> {
+  const url = await createTables(server, READ_DATABASE);
+  await fill(
+    url,
+    { rows: sizes.readRows, tenants: sizes.tenants },
+    `CASE WHEN n % 10 = 0 THEN 'suspended' ELSE 'completed' END`,
+    `now() - (${sizes.readRows} - n) * interval '20 minutes' / ${sizes.readRows}`,
+  );
+  await withClient(url, async (client) => {
+    await client.query(
+      `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id, tool_call_id,
+                                   tool_name, suspended_since, deadline, timed_out_at)
+       SELECT '01890000-0000-7000-8000-000000000000', tenant_id, project_id, id, agent_id, conversation_id,
+              'call_' || md5(id), 'issue_refund', updated_at, updated_at, updated_at
+         FROM workflow_executions LIMIT ${sizes.ledger}`,
+    );
+    await client.query('VACUUM (FREEZE, ANALYZE) lapse.timeouts');
+  });
   return url;
 }
 

@@ -1,32 +1,27 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { buildService } from './build-service.js';
 import { assertDrained } from './drain.js';
-import { TIMEOUT_SECONDS } from './fixture.js';
+import { createDrainTemplate, TIMEOUT_SECONDS } from './fixture.js';
 import type { Report } from './report.js';
+import { peakMemoryWhile, residentMemory } from './resident-memory.js';
 import type { BenchServer } from './server.js';
 import { Service } from './service.js';
 import type { Sizes } from './sizes.js';
 import { spreadOf } from './statistics.js';
 
 const COPY = 'lapse_bench_memory';
-const SAMPLE_MS = 50;
 const SETTLE_MS = 3_000;
 /** Longer than any execution of the benchmark has waited: a sweep that goes through everything and finds nothing. */
 const NOTHING_IS_OVERDUE = 10 * 365 * 86_400;
 
 /** Resident memory of the built service before and while it drains, read from /proc. */
-export async function measureMemory(
-  server: BenchServer,
-  template: string,
-  sizes: Sizes,
-  report: Report,
-): Promise<void> {
+export async function measureMemory(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
   if (platform() !== 'linux') {
     report.progress('memory: not measured, because this system has no /proc');
     return;
   }
+  const template = await createDrainTemplate(server, sizes, 'one night');
   const idle: number[] = [];
   const growth: number[] = [];
   const build = await buildService();
@@ -44,6 +39,7 @@ export async function measureMemory(
     await build.remove();
   }
   await server.drop(COPY);
+  await server.drop(template);
   report.figure('memory: resident, idle', 'MB', spreadOf(idle));
   report.claim('memory: growth while draining', 'MB', spreadOf(growth), { atMost: 50 });
 }
@@ -53,40 +49,11 @@ async function drainOnce(main: string, url: string, sizes: Sizes): Promise<{ idl
   try {
     await service.sweep(NOTHING_IS_OVERDUE);
     await delay(SETTLE_MS);
-    const idle = await resident(service.pid, 'VmRSS');
-    const kernelKeepsPeak = await forgetPeak(service.pid);
-    const sampled = await peakWhile(service.pid, () => service.sweep(TIMEOUT_SECONDS));
-    const peak = kernelKeepsPeak ? await resident(service.pid, 'VmHWM') : sampled;
+    const idle = await residentMemory(service.pid);
+    const peak = await peakMemoryWhile(service.pid, () => service.sweep(TIMEOUT_SECONDS));
     await assertDrained(url, { name: 'the service', keepsLedger: true }, sizes);
-    return { idle, peak: Math.max(peak, sampled) };
+    return { idle, peak };
   } finally {
     await service.stop();
   }
-}
-
-async function peakWhile(pid: number, work: () => Promise<unknown>): Promise<number> {
-  let peak = 0;
-  const sampling = setInterval(async () => {
-    peak = Math.max(peak, await resident(pid, 'VmRSS'));
-  }, SAMPLE_MS);
-  try {
-    await work();
-  } finally {
-    clearInterval(sampling);
-  }
-  return peak;
-}
-
-/** Makes the kernel's own record of the peak, which has no gaps, begin anew. @returns false where it may not be done. */
-async function forgetPeak(pid: number): Promise<boolean> {
-  return writeFile(`/proc/${pid}/clear_refs`, '5').then(
-    () => true,
-    () => false,
-  );
-}
-
-/** In MB of 1024 × 1024 bytes. */
-async function resident(pid: number, what: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
 }

@@ -4,11 +4,23 @@ import { measureDrain } from './drain.js';
 import { measureIdle } from './idle.js';
 import { measureLocks } from './locks.js';
 import { measureMemory } from './memory.js';
+import { measureReads } from './reads.js';
 import { Report } from './report.js';
 import { BenchServer } from './server.js';
 import { FULL, QUICK } from './sizes.js';
 
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' } } });
+const MEASURES = {
+  drain: measureDrain,
+  memory: measureMemory,
+  idle: measureIdle,
+  locks: measureLocks,
+  access: measureAccess,
+  reads: measureReads,
+};
+
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'string' }, only: { type: 'string', multiple: true } },
+});
 const sizes = options.quick ? QUICK : FULL;
 
 const server = await BenchServer.start();
@@ -17,12 +29,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 try {
   const report = new Report(await server.describe(), sizes, !options.quick);
-  const template = await measureDrain(server, sizes, report);
-  await measureMemory(server, template, sizes, report);
-  await server.drop(template);
-  await measureIdle(server, sizes, report);
-  await measureLocks(server, sizes, report);
-  await measureAccess(server, sizes, report);
+  for (const [name, measure] of Object.entries(MEASURES)) {
+    if (options.only?.includes(name) ?? true) {
+      await measure(server, sizes, report);
+    }
+  }
   report.print();
   if (options.json) {
     await report.writeJson(options.json);

@@ -9,10 +9,10 @@ const STARTS_WITHIN_MS = 60_000;
 export class Service {
   private constructor(
     private readonly child: ChildProcess,
-    private readonly url: string,
+    readonly url: string,
   ) {}
 
-  static async start(main: string, databaseUrl: string): Promise<Service> {
+  static async start(main: string, databaseUrl: string, environment: Record<string, string> = {}): Promise<Service> {
     const child = spawn(process.execPath, ['--enable-source-maps', main], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
@@ -22,6 +22,7 @@ export class Service {
         LAPSE_SWEEP_CRON: 'off',
         HOST: '127.0.0.1',
         PORT: '0',
+        ...environment,
       },
     });
     try {
@@ -36,11 +37,19 @@ export class Service {
     return this.child.pid as number;
   }
 
+  get headers(): Record<string, string> {
+    return { authorization: `Bearer ${ADMIN_KEY}` };
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(this.url + path, { headers: { ...this.headers, ...headers } });
+  }
+
   /** Requests a sweep and waits for its end. @returns how many executions it timed out. */
   async sweep(timeoutSeconds: number): Promise<number> {
     const response = await fetch(`${this.url}/v1/sweeps?wait=60`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+      headers: { ...this.headers, 'content-type': 'application/json' },
       body: JSON.stringify({ timeoutSeconds }),
     });
     const sweep = (await response.json()) as { status?: string; counts?: { timedOut: number } };

@@ -21,6 +21,13 @@ export interface Sizes {
   calls: number;
   /** How many credentials that open nothing are timed. */
   refusals: number;
+  /** Rows in the watched table that is read, a tenth of them suspended; rows of its ledger. */
+  readRows: number;
+  ledger: number;
+  /** How often each of two pages, and one execution, is asked for. */
+  pages: number;
+  /** Seconds for which each of two routes is polled, each round. */
+  pollSeconds: number;
 }
 
 /** What the claims are about. */
@@ -37,6 +44,10 @@ export const FULL: Sizes = {
   contended: 20,
   calls: 10_000,
   refusals: 2_000,
+  readRows: 10_000_000,
+  ledger: 1_000_000,
+  pages: 5_000,
+  pollSeconds: 5,
 };
 
 /** Shows that the benchmark works; its figures mean nothing. */
@@ -53,4 +64,8 @@ export const QUICK: Sizes = {
   contended: 5,
   calls: 500,
   refusals: 200,
+  readRows: 40_000,
+  ledger: 4_000,
+  pages: 200,
+  pollSeconds: 1,
 };
