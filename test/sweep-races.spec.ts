@@ -1,11 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { TenantScope } from '../src/access/tenant-scope.js';
+import { BatchedRun } from '../src/sweeps/batched-run.js';
 import { FailuresRepository } from '../src/sweeps/failures.repository.js';
 import { OverdueExecutionsRepository } from '../src/sweeps/overdue-executions.repository.js';
 import type { SweepPlan } from '../src/sweeps/sweep-plan.js';
-import { SweepRun } from '../src/sweeps/sweep-run.js';
 import { SweepsRepository } from '../src/sweeps/sweeps.repository.js';
+import { TimingOut } from '../src/sweeps/timing-out.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -28,15 +29,13 @@ const PLAN: SweepPlan = {
 async function sweepWithoutLock(batchSize: number): Promise<{ timedOut: number; skipped: number; failed: number }> {
   const { app } = world.lapse;
   const sweeps = app.get(SweepsRepository);
-  const { id, cutoff } = await sweeps.start(PLAN.scope, PLAN);
-  const tools = {
-    dataSource: app.get(DataSource),
-    executions: app.get(OverdueExecutionsRepository),
-    failures: app.get(FailuresRepository),
-    batchSize,
-  };
+  const record = { ...PLAN, lockName: 'none', undoes: null };
+  const { id, cutoff } = await sweeps.start(PLAN.scope, record, app.get(DataSource));
   const due = { projectId: null, agentId: null, timeoutSeconds: PLAN.timeoutSeconds, cutoff };
-  await new SweepRun(tools, PLAN, id, due, { number: 0, of: 1 }, new AbortController().signal).toEnd();
+  const sweep = { id, scope: PLAN.scope, due, lane: { number: 0, of: 1 } };
+  const work = new TimingOut(app.get(OverdueExecutionsRepository), app.get(FailuresRepository), sweep);
+  const limits = { batchSize, limit: null, timeBudget: null };
+  await new BatchedRun(app.get(DataSource), work, limits, new AbortController().signal).toEnd();
   const { timedOut, skipped, failed } = (await sweeps.find(PLAN.scope, id)) ?? {
     timedOut: -1,
     skipped: -1,

@@ -9,6 +9,7 @@ import { CreateLapseTables1763800000000 } from './migrations/1763800000000-creat
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
 import { IndexFailures1764100000000 } from './migrations/1764100000000-index-failures.js';
+import { RecordReopenings1764200000000 } from './migrations/1764200000000-record-reopenings.js';
 import { TellingPool } from './telling-pool.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
@@ -31,6 +32,7 @@ export function dataSourceOptions(configuration: Configuration) {
       CreateAuditLog1763900000000,
       IndexLedger1764000000000,
       IndexFailures1764100000000,
+      RecordReopenings1764200000000,
     ],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.

@@ -115,7 +115,8 @@ export class OverdueExecutionsRepository {
       `WITH candidates AS MATERIALIZED (${this.candidatesSql(scope, due, batch, parameters)}),
       moment AS MATERIALIZED (${momentSql(watched, schema, sweepId)}),
       claimed AS MATERIALIZED (
-        SELECT c.place, e.tenant_id, e.project_id, e.id, e.updated_at
+        SELECT c.place, e.tenant_id, e.project_id, e.id, e.updated_at,
+               ${unrestorable('e.metadata')} AS original_metadata
           FROM candidates c
           JOIN ${watched.name} e
             ON e.ctid = c.place
@@ -136,14 +137,16 @@ export class OverdueExecutionsRepository {
         RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
-                  ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
+                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
       ),
       recorded AS (
         INSERT INTO ${schema}.timeouts (id, sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
-                                        tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
+                                        tool_call_id, tool_name, suspended_since, deadline, timed_out_at,
+                                        original_metadata, trigger)
         SELECT (moment.id_prefix || lpad(to_hex(moment.id_start + row_number() OVER ()), 12, '0'))::uuid,
                ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id, tool_call_id, tool_name,
-               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at
+               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at,
+               original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
         RETURNING 1
       ),
@@ -242,8 +245,9 @@ function momentSql(watched: WatchedTable, schema: string, sweepId: string): stri
              'failureReason', 'approval_timeout',
              'timedOutAt', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
              'sweepId', ${sweepId}) AS metadata,
-           left(id::text, 24) AS id_prefix,
-           ('x' || right(id::text, 12))::bit(48)::bigint & ~16383::bigint AS id_start
+           (SELECT trigger FROM ${schema}.sweeps WHERE id = ${sweepId}) AS trigger,
+           left(drawn.id::text, 24) AS id_prefix,
+           ('x' || right(drawn.id::text, 12))::bit(48)::bigint & ~16383::bigint AS id_start
       FROM (SELECT ${schema}.uuid_v7() AS id) drawn`;
 }
 
@@ -252,4 +256,16 @@ function asObject(metadata: string): string {
   return `CASE WHEN ${metadata} IS NULL THEN '{}'::jsonb
                WHEN jsonb_typeof(${metadata}) = 'object' THEN ${metadata}
                ELSE jsonb_build_object('previousMetadata', ${metadata}) END`;
+}
+
+/**
+ * Metadata that can't be had back by taking our markers away, as a list of the one value, of none where it was NULL;
+ * NULL for all other. That of an object is kept where markers would replace members of the host's own.
+ */
+function unrestorable(metadata: string): string {
+  return `CASE WHEN ${metadata} IS NULL THEN '[]'::jsonb
+               WHEN jsonb_typeof(${metadata}) <> 'object'
+                 OR (${metadata} ?| '{failureReason,timedOutAt,sweepId}'
+                     AND ${metadata} ->> 'failureReason' IS DISTINCT FROM 'approval_timeout')
+               THEN jsonb_build_array(${metadata}) END`;
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect, test } from '@jest/globals';
+import type { RunEnd } from './batched-run.js';
 import { inLanes } from './sweep-lanes.js';
-import type { RunEnd } from './sweep-run.js';
 
 const never = new AbortController().signal;
 

@@ -1,6 +1,6 @@
+import type { RunEnd } from './batched-run.js';
 import type { Lane } from './overdue-executions.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
-import type { RunEnd } from './sweep-run.js';
 
 /**
  * A drain that somebody asked for and waits for runs two batches at a time. The schedule has time, and takes one, which

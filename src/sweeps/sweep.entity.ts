@@ -26,6 +26,12 @@ export class SweepEntity {
   @Column('integer', { name: 'timed_out' }) timedOut!: number;
   @Column('integer') skipped!: number;
   @Column('integer') failed!: number;
+  /** The sweep whose timeouts this one takes back; null for one that times out. */
+  @Column('uuid', { nullable: true }) undoes!: string | null;
+  @Column('integer') reopened!: number;
+  @Column('integer', { name: 'changed_since' }) changedSince!: number;
+  @Column('integer') gone!: number;
+  @Column('integer', { name: 'already_reopened' }) alreadyReopened!: number;
   @Column('timestamptz') cutoff!: Date;
   @Column('timestamptz', { name: 'started_at' }) startedAt!: Date;
   @Column('timestamptz', { name: 'finished_at', nullable: true }) finishedAt!: Date | null;

@@ -8,6 +8,7 @@ import { OverdueExecutionsRepository } from './overdue-executions.repository.js'
 import { SweepEntity } from './sweep.entity.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
 import { SweepProgress } from './sweep-progress.service.js';
+import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import { SweepsController } from './sweeps.controller.js';
 import { SweepsRepository } from './sweeps.repository.js';
@@ -23,11 +24,12 @@ import { SweepsService } from './sweeps.service.js';
     OverdueExecutionsRepository,
     SweepHousekeeping,
     SweepProgress,
+    SweepRecords,
     SweepRunner,
     SweepsRepository,
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [SweepsService],
+  exports: [SweepRecords, SweepsService],
 })
 export class SweepsModule {}

@@ -8,12 +8,22 @@ import { schemaOf } from '../database/schema-of.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
-import { type SweepPlan, sweepLockName } from './sweep-plan.js';
+import type { SweepPlan } from './sweep-plan.js';
 
 export interface SweepFilter {
   trigger?: Trigger | undefined;
   status?: SweepStatus | undefined;
 }
+
+/** What of a plan is on record. */
+export type NewSweep = Pick<
+  SweepPlan,
+  'trigger' | 'projectId' | 'agentId' | 'dryRun' | 'timeoutSeconds' | 'limit' | 'reason' | 'requestedBy'
+> & {
+  lockName: string;
+  /** The sweep whose timeouts this one takes back; null for one that times out. */
+  undoes: string | null;
+};
 
 export type SweepRow = SweepEntity & { position: readonly string[] };
 
@@ -36,8 +46,8 @@ export class SweepsRepository {
    */
   async start(
     scope: TenantScope,
-    plan: SweepPlan,
-    transaction: Pick<EntityManager, 'query'> = this.dataSource,
+    sweep: NewSweep,
+    transaction: Pick<EntityManager, 'query'>,
   ): Promise<{ id: string; cutoff: string }> {
     const [started] = await transaction.query(
       `WITH abandoned AS (
@@ -45,21 +55,22 @@ export class SweepsRepository {
           WHERE status = 'running' AND lock_name = $10
        )
        INSERT INTO ${this.table}
-         (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11, $10)
+         (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name, undoes)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11, $10, $12)
        RETURNING id, to_char(cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cutoff`,
       [
-        plan.trigger,
+        sweep.trigger,
         scope.tenantId,
-        plan.projectId,
-        plan.agentId,
-        plan.dryRun,
-        plan.timeoutSeconds,
-        plan.limit,
-        plan.reason,
+        sweep.projectId,
+        sweep.agentId,
+        sweep.dryRun,
+        sweep.timeoutSeconds,
+        sweep.limit,
+        sweep.reason,
         ABANDONED,
-        sweepLockName(scope),
-        plan.requestedBy?.principal.id ?? plan.trigger,
+        sweep.lockName,
+        sweep.requestedBy?.principal.id ?? sweep.trigger,
+        sweep.undoes,
       ],
     );
     return started;

@@ -1,0 +1,98 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import type { Caller } from '../access/principal.js';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { AuditLogService } from '../audit/audit-log.service.js';
+import type { RunEnd } from './batched-run.js';
+import type { SweepEntity } from './sweep.entity.js';
+import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
+
+/** Keeps the record of each sweep from its beginning to its end, whatever the sweep does in between. */
+@Injectable()
+export class SweepRecords {
+  private readonly logger = new Logger('Sweeps');
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly sweeps: SweepsRepository,
+    private readonly auditLog: AuditLogService,
+  ) {}
+
+  /**
+   * Whoever requested it is on the audit log in the same moment.
+   *
+   * @param requestedBy undefined for the schedule.
+   */
+  async begin(
+    scope: TenantScope,
+    sweep: NewSweep,
+    requestedBy: Caller | undefined,
+  ): Promise<{ id: string; cutoff: string }> {
+    if (!requestedBy) {
+      return this.sweeps.start(scope, sweep, this.dataSource);
+    }
+    return this.dataSource.transaction(async (transaction) => {
+      const started = await this.sweeps.start(scope, sweep, transaction);
+      const { projectId, agentId, timeoutSeconds, limit, dryRun, reason, undoes } = sweep;
+      const details =
+        undoes === null ? { projectId, agentId, timeoutSeconds, limit, dryRun, reason } : { undoes, reason };
+      await this.auditLog.recordDone(requestedBy, { target: started.id, details }, transaction);
+      return started;
+    });
+  }
+
+  /**
+   * Runs what the sweep does, and puts on record how it ended; an error is an end like others.
+   *
+   * @param signal why it was told to stop, where it was.
+   */
+  async end(scope: TenantScope, id: string, signal: AbortSignal, work: () => Promise<RunEnd>): Promise<SweepEntity> {
+    const { status, error } = await work().then(
+      (end) => outcomeOf(end, signal),
+      (error: unknown) => ({ status: 'failed' as const, error: messageOf(error) }),
+    );
+    await this.sweeps.finish(scope, id, status, error);
+    const sweep = (await this.sweeps.find(scope, id)) as SweepEntity;
+    this.report(sweep);
+    return sweep;
+  }
+
+  /** One readable line for a sweep that did something, or tried to. */
+  private report(sweep: SweepEntity): void {
+    const { timedOut, skipped, failed, status, error, undoes, dryRun } = sweep;
+    const { reopened, changedSince, gone, alreadyReopened } = sweep;
+    const counts = [
+      undoes === null && `timed out ${timedOut}`,
+      undoes !== null && `reopened ${reopened}`,
+      skipped > 0 && `skipped ${skipped}`,
+      changedSince > 0 && `changed since ${changedSince}`,
+      gone > 0 && `gone ${gone}`,
+      alreadyReopened > 0 && `reopened before ${alreadyReopened}`,
+      failed > 0 && `failed ${failed}`,
+    ].filter(Boolean);
+    if (undoes === null && status === 'succeeded' && timedOut + skipped + failed === 0) {
+      return;
+    }
+    const took = (sweep.finishedAt?.getTime() ?? Date.now()) - sweep.startedAt.getTime();
+    const what = undoes === null ? (dryRun ? 'Dry run' : 'Sweep') : `Undo of sweep ${undoes}:`;
+    const whose = sweep.tenantId ? `tenant ${sweep.tenantId}` : 'platform';
+    const line = `${what} ${sweep.id} (${sweep.trigger}, ${whose}) ${status} in ${took} ms: ${counts.join(', ')}`;
+    this.logger[status === 'succeeded' || status === 'cancelled' ? 'log' : 'warn'](error ? `${line} (${error})` : line);
+  }
+}
+
+function outcomeOf(end: RunEnd, signal: AbortSignal): { status: SweepEntity['status']; error: string | null } {
+  switch (end) {
+    case 'done':
+      return { status: 'succeeded', error: null };
+    case 'cancelled':
+      return { status: 'cancelled', error: null };
+    case 'stopped':
+      return { status: 'interrupted', error: messageOf(signal.reason) };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
