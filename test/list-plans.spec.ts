@@ -52,7 +52,14 @@ beforeAll(async () => {
   );
   await world.host.pool.query('VACUUM ANALYZE lapse.failures, lapse.sweeps, lapse.audit_log');
   await world.host.pool.query('VACUUM ANALYZE workflow_executions');
-  await world.host.pool.query('VACUUM ANALYZE lapse.timeouts');
+  await world.host.pool.query(
+    `UPDATE lapse.timeouts SET resurrected_at = now(), resurrected_status = 'running' WHERE execution_id::int % 20 = 0`,
+  );
+  await world.host.pool.query(
+    `INSERT INTO lapse.undo_outcomes (undo_id, timeout_id, outcome)
+     SELECT '00000000-0000-7000-8000-000000000001', id, 'reopened' FROM lapse.timeouts`,
+  );
+  await world.host.pool.query('VACUUM ANALYZE lapse.timeouts, lapse.undo_outcomes');
 }, 60_000);
 
 type Query = (sql: string, parameters?: unknown[]) => Promise<never>;
@@ -107,7 +114,11 @@ const sweeps = () => lapse.app.get(SweepsRepository, { strict: false });
 const failures = () => lapse.app.get(FailuresRepository, { strict: false });
 const auditLog = () => lapse.app.get(AuditLogRepository, { strict: false });
 const anyFailure = { sweepId: undefined, projectId: undefined };
-const inLedger = { ...everything, sweepId: undefined, toolName: undefined, from: undefined, to: undefined };
+const inLedger = {
+  ...everything,
+  ...{ sweepId: undefined, undoId: undefined, toolName: undefined, executionId: undefined, resurrected: undefined },
+  ...{ from: undefined, to: undefined },
+};
 
 const QUESTIONS: Record<string, () => Promise<unknown>> = {
   'what waits on the platform': () => executions().list(platform, waiting, 51, undefined),
@@ -140,6 +151,11 @@ const QUESTIONS: Record<string, () => Promise<unknown>> = {
   'the audit log of the platform': () => auditLog().list(platform, {}, 51, undefined),
   'the audit log of a tenant': () => auditLog().list(tenant, { action: 'sweep.request' }, 51, undefined),
   'one call on the audit log': () => auditLog().list(tenant, { requestId: '20' }, 51, undefined),
+  'what came back by itself': () => timeouts().list(platform, { ...inLedger, resurrected: true }, 51, undefined),
+  'what came back by itself in a tenant': () =>
+    timeouts().list(tenant, { ...inLedger, resurrected: true }, 51, undefined),
+  'what an undo did': () =>
+    timeouts().list(platform, { ...inLedger, undoId: '00000000-0000-7000-8000-000000000001' }, 51, undefined),
   'the ledger of an hour': () =>
     timeouts().list(tenant, { ...inLedger, from: new Date(Date.now() - 3_600_000).toISOString() }, 51, undefined),
 };

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, StreamableFile } from '@nestjs/common';
 import type { TenantScope } from '../access/tenant-scope.js';
-import type { SweepDto } from './sweeps.dto.js';
+import type { SweepDto } from './sweep-answer.js';
 import { SweepsService } from './sweeps.service.js';
 
 const ASKED_EVERY_MS = 1_000;

@@ -6,6 +6,9 @@ export type Trigger = (typeof TRIGGERS)[number];
 export const SWEEP_STATUSES = ['running', 'succeeded', 'partial', 'failed', 'cancelled', 'interrupted'] as const;
 export type SweepStatus = (typeof SWEEP_STATUSES)[number];
 
+export const SWEEP_KINDS = ['timeout', 'undo'] as const;
+export type SweepKind = (typeof SWEEP_KINDS)[number];
+
 /** One pass that times out what is overdue in its scope. The counts grow in the transactions that they count. */
 @Entity('sweeps')
 export class SweepEntity {

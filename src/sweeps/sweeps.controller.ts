@@ -4,10 +4,11 @@ import type { Response } from 'express';
 import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { Problems, RETRY_AFTER } from '../http/problem.dto.js';
+import { Problems } from '../http/problem.dto.js';
+import { ACCEPTED_SWEEP, answerSweep, SweepDto, WaitQuery } from './sweep-answer.js';
 import { SweepIdParam } from './sweep-id.param.js';
 import { SweepProgress } from './sweep-progress.service.js';
-import { ListSweepsQuery, RequestSweepBody, SweepDto, SweepPageDto, WaitQuery } from './sweeps.dto.js';
+import { ListSweepsQuery, RequestSweepBody, SweepPageDto } from './sweeps.dto.js';
 import { SweepsService } from './sweeps.service.js';
 
 const SWEEP_EXAMPLES = {
@@ -33,11 +34,7 @@ export class SweepsController {
   @ApiOperation({ operationId: 'requestSweep', summary: 'Time out what is overdue now' })
   @ApiBody({ type: RequestSweepBody, required: false, examples: SWEEP_EXAMPLES })
   @ApiOkResponse({ type: SweepDto, description: 'The sweep has ended' })
-  @ApiAcceptedResponse({
-    type: SweepDto,
-    description: 'The sweep goes on; ask for it at `Location`',
-    headers: { Location: { description: 'Where to ask for it', schema: { type: 'string' } }, ...RETRY_AFTER },
-  })
+  @ApiAcceptedResponse(ACCEPTED_SWEEP)
   @Problems(409)
   async request(
     @Caller() caller: CallerOfRoute,
@@ -45,12 +42,7 @@ export class SweepsController {
     @Query() { wait }: WaitQuery,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SweepDto> {
-    const sweep = await this.sweeps.request(caller, body, wait);
-    response.location(`/v1/sweeps/${sweep.id}`);
-    if (sweep.status === 'running') {
-      response.status(202).set('Retry-After', '1');
-    }
-    return sweep;
+    return answerSweep(await this.sweeps.request(caller, body, wait), response);
   }
 
   @Get()

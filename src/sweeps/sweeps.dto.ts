@@ -1,9 +1,10 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsBoolean, IsIn } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { IsText, IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
-import { SWEEP_STATUSES, type SweepEntity, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
+import { SWEEP_STATUSES, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
+import { SweepDto } from './sweep-answer.js';
 
 /** Ten years: far beyond any timeout, and far from what a timestamp can't hold. */
 const LONGEST_TIMEOUT_SECONDS = 315_360_000;
@@ -60,19 +61,6 @@ export class RequestSweepBody {
   reason?: string;
 }
 
-export class WaitQuery {
-  @ApiPropertyOptional({
-    type: 'integer',
-    minimum: 0,
-    maximum: 60,
-    default: 10,
-    description: 'Seconds to wait for the end of the sweep',
-  })
-  @MayBeLeftOut()
-  @IsWholeNumberInQuery(0, 60)
-  wait = 10;
-}
-
 export class ListSweepsQuery extends PageQuery {
   @ApiPropertyOptional({ enum: TRIGGERS })
   @MayBeLeftOut()
@@ -86,65 +74,6 @@ export class ListSweepsQuery extends PageQuery {
 
   @OptionalForeignId({ description: 'Sweeps of this tenant alone' })
   tenantId?: string;
-}
-
-@ApiSchema({ name: 'SweepScope' })
-export class SweepScopeDto {
-  @ApiProperty({ type: String, nullable: true, description: 'Null: the whole platform' }) tenantId!: string | null;
-  @ApiProperty({ type: String, nullable: true }) projectId!: string | null;
-  @ApiProperty({ type: String, nullable: true }) agentId!: string | null;
-}
-
-@ApiSchema({ name: 'SweepCounts' })
-export class SweepCountsDto {
-  @ApiProperty({ type: 'integer', description: 'Timed out; in a dry run, what would be', example: 12 })
-  timedOut!: number;
-  @ApiProperty({ type: 'integer', description: 'Somebody else was quicker', example: 0 }) skipped!: number;
-  @ApiProperty({ type: 'integer', description: 'Could not be timed out; GET /v1/failures has the reasons', example: 0 })
-  failed!: number;
-  @ApiProperty({ type: 'integer', example: 12 }) total!: number;
-}
-
-@ApiSchema({ name: 'Sweep' })
-export class SweepDto {
-  @ApiProperty({ format: 'uuid' }) id!: string;
-  @ApiProperty({ enum: TRIGGERS }) trigger!: Trigger;
-  @ApiProperty({ type: SweepScopeDto }) scope!: SweepScopeDto;
-  @ApiProperty({ enum: SWEEP_STATUSES, description: '`partial`: some executions failed' }) status!: SweepStatus;
-  @ApiProperty() dryRun!: boolean;
-  @ApiProperty({ type: 'integer', example: 1800 }) timeoutSeconds!: number;
-  @ApiProperty({ type: 'integer', nullable: true }) limit!: number | null;
-  @ApiProperty({ type: String, nullable: true }) reason!: string | null;
-  @ApiProperty({ description: 'The principal; `schedule` for the in-process schedule', example: 'admin-key' })
-  requestedBy!: string;
-  @ApiProperty({ type: SweepCountsDto }) counts!: SweepCountsDto;
-  @ApiProperty({ format: 'date-time', description: 'What was overdue at this moment of the database clock' })
-  cutoff!: string;
-  @ApiProperty({ format: 'date-time' }) startedAt!: string;
-  @ApiProperty({ type: String, format: 'date-time', nullable: true }) finishedAt!: string | null;
-  @ApiProperty({ type: 'integer', nullable: true }) durationMs!: number | null;
-  @ApiProperty({ type: String, nullable: true }) error!: string | null;
-
-  static from(sweep: SweepEntity): SweepDto {
-    const { tenantId, projectId, agentId, timedOut, skipped, failed, startedAt, finishedAt } = sweep;
-    return {
-      id: sweep.id,
-      trigger: sweep.trigger,
-      scope: { tenantId, projectId, agentId },
-      status: sweep.status,
-      dryRun: sweep.dryRun,
-      timeoutSeconds: sweep.timeoutSeconds,
-      limit: sweep.limit,
-      reason: sweep.reason,
-      requestedBy: sweep.requestedBy,
-      counts: { timedOut, skipped, failed, total: timedOut + skipped + failed },
-      cutoff: sweep.cutoff.toISOString(),
-      startedAt: startedAt.toISOString(),
-      finishedAt: finishedAt?.toISOString() ?? null,
-      durationMs: finishedAt ? finishedAt.getTime() - startedAt.getTime() : null,
-      error: sweep.error,
-    };
-  }
 }
 
 @ApiSchema({ name: 'SweepPage' })

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -11,10 +10,12 @@ import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { LockBusy } from '../locks/lock-options.js';
 import { LockUnavailableError, ShuttingDownError } from '../locks/locks.errors.js';
+import { begin, waitFor } from './begun-sweep.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
+import { SweepDto } from './sweep-answer.js';
 import type { SweepPlan } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
-import { type ListSweepsQuery, type RequestSweepBody, SweepDto } from './sweeps.dto.js';
+import type { ListSweepsQuery, RequestSweepBody } from './sweeps.dto.js';
 import { SweepBusyError, SweepNotFoundError, SweepNotRunningError, SweepsUnavailableError } from './sweeps.errors.js';
 import { SweepsRepository } from './sweeps.repository.js';
 
@@ -57,26 +58,39 @@ export class SweepsService {
    */
   async request(caller: Caller, body: RequestSweepBody, waitSeconds: number): Promise<SweepDto> {
     const plan = this.plan('api', caller.scope, caller, body);
-    let run: Promise<SweepEntity | LockBusy> | undefined;
-    const started = new Promise<string>((resolve, reject) => {
-      run = this.runner.run(plan, resolve);
-      run.then((outcome) => outcome instanceof LockBusy && reject(new SweepBusyError(outcome.holder)), reject);
-    });
-    const id = await started.catch(asProblem);
-    const ended = run?.catch((error: unknown) => this.logger.warn(`Sweep ${id} broke off: ${error}`));
-    const waited = new AbortController();
-    await Promise.race([ended, delay(waitSeconds * 1000, undefined, { signal: waited.signal }).catch(() => undefined)]);
-    waited.abort();
-    return this.get(caller.scope, id);
+    return this.beginAndWait(caller, (onStarted) => this.runner.run(plan, onStarted), waitSeconds);
+  }
+
+  /**
+   * Waits up to `waitSeconds` for the end of a sweep that somebody begins here; it goes on in the background after that.
+   *
+   * @throws SweepBusyError, SweepsUnavailableError
+   */
+  async beginAndWait(
+    { scope }: Caller,
+    run: (onStarted: (id: string) => void) => Promise<SweepEntity | LockBusy>,
+    waitSeconds: number,
+  ): Promise<SweepDto> {
+    const begun = await begin(run).catch(asProblem);
+    if (begun instanceof LockBusy) {
+      throw new SweepBusyError(begun.holder);
+    }
+    await waitFor(begun, waitSeconds, (error) => this.logger.warn(`Sweep ${begun.id} broke off: ${error}`));
+    return this.get(scope, begun.id);
   }
 
   /** @throws SweepNotFoundError */
   async get(scope: TenantScope, id: string): Promise<SweepDto> {
+    return SweepDto.from(await this.find(scope, id));
+  }
+
+  /** @throws SweepNotFoundError */
+  async find(scope: TenantScope, id: string): Promise<SweepEntity> {
     const sweep = await this.sweeps.find(scope, id);
     if (!sweep) {
       throw new SweepNotFoundError();
     }
-    return SweepDto.from(sweep);
+    return sweep;
   }
 
   list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {

@@ -22,6 +22,13 @@ const COLUMNS: (keyof TimeoutDto)[] = [
   'suspendedSince',
   'deadline',
   'timedOutAt',
+  'trigger',
+  'resurrectedAt',
+  'resurrectedStatus',
+  'reopenedAt',
+  'reopenedBy',
+  'reopenReason',
+  'undoId',
 ];
 
 const ANSWER = {

@@ -1,8 +1,11 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsMoment, IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
+import { REOPEN_OUTCOMES } from './reopenings.repository.js';
 import type { TimeoutRow } from './timeouts.repository.js';
+
+const UNDO_OUTCOMES = [...REOPEN_OUTCOMES, 'failed'] as const;
 
 export class ListTimeoutsQuery extends PageQuery {
   @OptionalForeignId({ description: 'Timeouts of this tenant alone' })
@@ -13,6 +16,17 @@ export class ListTimeoutsQuery extends PageQuery {
 
   @OptionalForeignId()
   agentId?: string;
+
+  @OptionalForeignId({ description: 'Every time that this execution was timed out' })
+  executionId?: string;
+
+  @ApiPropertyOptional({
+    type: Boolean,
+    description: 'Executions that left `failed` after the timeout without being reopened, such as by a late approval',
+  })
+  @MayBeLeftOut()
+  @IsSwitchInQuery()
+  resurrected?: boolean;
 
   @ApiPropertyOptional({
     minLength: 1,
@@ -54,6 +68,36 @@ export class TimeoutDto {
   @ApiProperty({ format: 'date-time' }) suspendedSince!: string;
   @ApiProperty({ format: 'date-time' }) deadline!: string;
   @ApiProperty({ format: 'date-time' }) timedOutAt!: string;
+  @ApiProperty({ type: String, nullable: true, example: 'api', description: 'Of the sweep; null for old rows' })
+  trigger!: string | null;
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    description: 'When it was seen to be failed no more',
+  })
+  resurrectedAt!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'The status that was seen then' })
+  resurrectedStatus!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) reopenedAt!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'The principal' }) reopenedBy!: string | null;
+  @ApiProperty({ type: String, nullable: true }) reopenReason!: string | null;
+  @ApiProperty({
+    type: String,
+    format: 'uuid',
+    nullable: true,
+    description: 'The undo that reopened it, where one did',
+  })
+  undoId!: string | null;
+  @ApiProperty({
+    enum: [...UNDO_OUTCOMES, null],
+    type: String,
+    nullable: true,
+    description: 'Among the timeouts of an undo: what became of it there; null elsewhere',
+  })
+  outcome!: (typeof UNDO_OUTCOMES)[number] | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Why an undo could not reopen it' })
+  failure!: string | null;
 
   static from({ position: _position, ...row }: TimeoutRow): TimeoutDto {
     return {
@@ -61,6 +105,8 @@ export class TimeoutDto {
       suspendedSince: row.suspendedSince.toISOString(),
       deadline: row.deadline.toISOString(),
       timedOutAt: row.timedOutAt.toISOString(),
+      resurrectedAt: row.resurrectedAt?.toISOString() ?? null,
+      reopenedAt: row.reopenedAt?.toISOString() ?? null,
     };
   }
 }

@@ -1,12 +1,17 @@
 import { Module } from '@nestjs/common';
+import { ExecutionsModule } from '../executions/executions.module.js';
 import { SweepsModule } from '../sweeps/sweeps.module.js';
+import { ReopeningsController } from './reopenings.controller.js';
+import { ReopeningsRepository } from './reopenings.repository.js';
+import { ReopeningsService } from './reopenings.service.js';
 import { TimeoutsController } from './timeouts.controller.js';
 import { TimeoutsRepository } from './timeouts.repository.js';
 import { TimeoutsService } from './timeouts.service.js';
+import { UndoRunner } from './undo-runner.service.js';
 
 @Module({
-  imports: [SweepsModule],
-  controllers: [TimeoutsController],
-  providers: [TimeoutsRepository, TimeoutsService],
+  imports: [ExecutionsModule, SweepsModule],
+  controllers: [ReopeningsController, TimeoutsController],
+  providers: [ReopeningsRepository, ReopeningsService, TimeoutsRepository, TimeoutsService, UndoRunner],
 })
 export class TimeoutsModule {}

@@ -6,12 +6,17 @@ import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { schemaOf } from '../database/schema-of.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
+import type { ReopenOutcome } from './reopenings.repository.js';
 
 export interface TimeoutFilter {
   sweepId: string | undefined;
+  /** Those that an undo dealt with, each with what became of it. */
+  undoId: string | undefined;
   projectId: string | undefined;
   agentId: string | undefined;
   toolName: string | undefined;
+  executionId: string | undefined;
+  resurrected: boolean | undefined;
   /** ISO times of what was timed out at or after, and before. */
   from: string | undefined;
   to: string | undefined;
@@ -31,6 +36,17 @@ export interface TimeoutRow {
   suspendedSince: Date;
   deadline: Date;
   timedOutAt: Date;
+  /** Null for what was timed out before triggers were kept. */
+  trigger: string | null;
+  resurrectedAt: Date | null;
+  resurrectedStatus: string | null;
+  reopenedAt: Date | null;
+  reopenedBy: string | null;
+  reopenReason: string | null;
+  undoId: string | null;
+  /** Of the undo that is asked for; null where none is. */
+  outcome: ReopenOutcome | 'failed' | null;
+  failure: string | null;
   position: readonly string[];
 }
 
@@ -40,7 +56,9 @@ const ID_IS_WITHIN = `interval '1 minute'`;
 const COLUMNS = `e.id, e.sweep_id AS "sweepId", e.tenant_id AS "tenantId", e.project_id AS "projectId",
   e.execution_id AS "executionId", e.agent_id AS "agentId", e.conversation_id AS "conversationId",
   e.tool_call_id AS "toolCallId", e.tool_name AS "toolName", e.suspended_since AS "suspendedSince", e.deadline,
-  e.timed_out_at AS "timedOutAt"`;
+  e.timed_out_at AS "timedOutAt", e.trigger, e.resurrected_at AS "resurrectedAt",
+  e.resurrected_status AS "resurrectedStatus", e.reopened_at AS "reopenedAt", e.reopened_by AS "reopenedBy",
+  e.reopen_reason AS "reopenReason", e.undo_id AS "undoId"`;
 
 /** Reads the ledger. Only the statement that times executions out writes it. */
 @Injectable()
@@ -55,22 +73,28 @@ export class TimeoutsRepository {
     after: readonly string[] | undefined,
   ): Promise<BoundedRows<TimeoutRow>> {
     const parameters = new SqlParameters();
-    const { sweepId, projectId, agentId, toolName, from, to } = filter;
+    const { sweepId, undoId, projectId, agentId, toolName, executionId, resurrected, from, to } = filter;
     const ofTenant = inScope(scope, parameters);
+    const timeouts = `${schemaOf(this.dataSource)}.timeouts`;
     const at = (moment: string) => `${parameters.add(moment)}::timestamptz`;
     return boundedPage(
       this.dataSource,
       {
-        table: `${schemaOf(this.dataSource)}.timeouts`,
-        columns: COLUMNS,
+        table: undoId === undefined ? timeouts : this.ofUndo(undoId, parameters),
+        columns: `${COLUMNS}, ${undoId === undefined ? 'NULL AS outcome, NULL AS failure' : 'e.outcome, e.failure'}`,
         served: [
           ...(sweepId === undefined ? ofTenant : [`e.sweep_id = ${parameters.add(sweepId)}::uuid`]),
+          ...(resurrected ? ['e.resurrected_at IS NOT NULL'] : []),
           ...(from === undefined ? [] : [`e.id >= ${leastIdAt(`${at(from)} - ${ID_IS_WITHIN}`)}`]),
           ...(to === undefined ? [] : [`e.id < ${leastIdAt(`${at(to)} + ${ID_IS_WITHIN}`)}`]),
         ],
         unserved: [
           ...(sweepId === undefined ? [] : ofTenant),
-          ...equalities({ project_id: projectId, agent_id: agentId, tool_name: toolName }, parameters),
+          ...(resurrected === false ? ['e.resurrected_at IS NULL'] : []),
+          ...equalities(
+            { project_id: projectId, agent_id: agentId, tool_name: toolName, execution_id: executionId },
+            parameters,
+          ),
           ...(from === undefined ? [] : [`e.timed_out_at >= ${at(from)}`]),
           ...(to === undefined ? [] : [`e.timed_out_at < ${at(to)}`]),
         ],
@@ -81,6 +105,13 @@ export class TimeoutsRepository {
       },
       parameters,
     );
+  }
+
+  private ofUndo(undoId: string, parameters: SqlParameters): string {
+    const schema = schemaOf(this.dataSource);
+    return `(SELECT t.*, o.outcome, o.failure
+               FROM ${schema}.undo_outcomes o JOIN ${schema}.timeouts t ON t.id = o.timeout_id
+              WHERE o.undo_id = ${parameters.add(undoId)}::uuid)`;
   }
 }
 

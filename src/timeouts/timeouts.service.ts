@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
+import type { TenantScope } from '../access/tenant-scope.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { SweepsService } from '../sweeps/sweeps.service.js';
 import { type ListTimeoutsQuery, TimeoutDto } from './timeouts.dto.js';
-import { type TimeoutRow, TimeoutsRepository } from './timeouts.repository.js';
+import { type TimeoutFilter, type TimeoutRow, TimeoutsRepository } from './timeouts.repository.js';
 
 /** Rows that are read at a time for a list without pages. */
 const CHUNK = 1_000;
@@ -19,10 +20,10 @@ export class TimeoutsService {
 
   /** @throws SweepNotFoundError where `sweepId` is given and there is no such sweep in the caller's scope. */
   async list(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): Promise<Page<TimeoutDto>> {
-    await this.assertSweep(caller, sweepId);
+    const filter = await this.filterOf(caller, query, sweepId);
     return this.pages.page(caller, query, {
       name: `timeouts of ${sweepId ?? 'all'}`,
-      rows: (limit, after) => this.timeouts.list(caller.scope, filterOf(query, sweepId), limit, after),
+      rows: (limit, after) => this.timeouts.list(caller.scope, filter, limit, after),
       positionOf: ({ position }) => position,
       toItem: TimeoutDto.from,
     });
@@ -34,26 +35,27 @@ export class TimeoutsService {
    * @throws SweepNotFoundError as `list` does, before the first row.
    */
   async all(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): Promise<AsyncIterable<TimeoutDto>> {
-    await this.assertSweep(caller, sweepId);
-    return this.inChunks(caller, query, sweepId);
+    return this.inChunks(caller.scope, await this.filterOf(caller, query, sweepId));
   }
 
-  private async *inChunks(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): AsyncIterable<TimeoutDto> {
+  private async *inChunks(scope: TenantScope, filter: TimeoutFilter): AsyncIterable<TimeoutDto> {
     let after: readonly string[] | undefined;
     do {
-      const { rows, goesOnAfter } = await this.timeouts.list(caller.scope, filterOf(query, sweepId), CHUNK, after);
+      const { rows, goesOnAfter } = await this.timeouts.list(scope, filter, CHUNK, after);
       yield* rows.map(TimeoutDto.from);
       after = rows.length === CHUNK ? (rows.at(-1) as TimeoutRow).position : goesOnAfter;
     } while (after);
   }
 
-  private async assertSweep({ scope }: Caller, sweepId: string | undefined): Promise<void> {
-    if (sweepId !== undefined) {
-      await this.sweeps.get(scope, sweepId);
-    }
+  /** The timeouts of an undo are those that it dealt with. */
+  private async filterOf(
+    { scope }: Caller,
+    query: ListTimeoutsQuery,
+    sweepId: string | undefined,
+  ): Promise<TimeoutFilter> {
+    const { projectId, agentId, toolName, executionId, resurrected, from, to } = query;
+    const { undoes } = sweepId === undefined ? { undoes: null } : await this.sweeps.find(scope, sweepId);
+    const of = undoes === null ? { sweepId, undoId: undefined } : { sweepId: undefined, undoId: sweepId };
+    return { ...of, projectId, agentId, toolName, executionId, resurrected, from, to };
   }
-}
-
-function filterOf({ projectId, agentId, toolName, from, to }: ListTimeoutsQuery, sweepId: string | undefined) {
-  return { sweepId, projectId, agentId, toolName, from, to };
 }

@@ -1,0 +1,192 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
+import { schemaOf } from '../database/schema-of.js';
+import { SqlParameters } from '../database/sql-parameters.js';
+import { WatchedTable } from '../executions/watched-table.js';
+
+/** `changed_since`: the execution isn't as we left it; `gone`: it isn't there any more. */
+export const REOPEN_OUTCOMES = ['reopened', 'changed_since', 'gone', 'already_reopened'] as const;
+export type ReopenOutcome = (typeof REOPEN_OUTCOMES)[number];
+
+/** Which ledger rows: one, or those of a sweep after a position, in the order of their ids. */
+export type Reopened = { timeoutId: string } | { sweepId: string; after: string | null; limit: number };
+
+/** Who reopens and why; `undoId` where it is done by the undo of a sweep, in whose record the outcomes are counted. */
+export interface Reopening {
+  by: string;
+  reason: string;
+  undoId: string | null;
+}
+
+export interface ReopenResult {
+  /** By the id of the ledger row, in their order. */
+  outcomes: { id: string; outcome: ReopenOutcome }[];
+  /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
+  suppressed: number;
+  /** Of the undo. */
+  cancelRequested: boolean;
+}
+
+/** Takes timeouts back. */
+@Injectable()
+export class ReopeningsRepository {
+  private readonly schema: string;
+
+  constructor(
+    @InjectDataSource() dataSource: DataSource,
+    private readonly watched: WatchedTable,
+  ) {
+    this.schema = schemaOf(dataSource);
+  }
+
+  /**
+   * Reopens executions, and records it, in one statement: suspended from now on, with the metadata that they had.
+   *
+   * The ledger rows are locked before the executions, here as everywhere, so that of two who reopen the same the second
+   * finds it reopened. An execution is claimed only while it is as we left it: failed, with this sweep's marker, and
+   * unchanged to the microsecond; the update repeats that.
+   */
+  async reopen(
+    scope: TenantScope,
+    which: Reopened,
+    { by, reason, undoId }: Reopening,
+    transaction: QueryRunner,
+  ): Promise<ReopenResult> {
+    const { watched, schema } = this;
+    const parameters = new SqlParameters();
+    await transaction.query(FOR_THIS_TRANSACTION);
+    const [row] = await transaction.query(
+      `WITH candidates AS MATERIALIZED (
+        SELECT t.* FROM ${schema}.timeouts t
+         WHERE ${this.isOneOf(which, parameters)} AND ${isInScope(scope, parameters)}
+         ORDER BY t.id LIMIT ${'limit' in which ? which.limit : 1}
+           FOR NO KEY UPDATE OF t
+      ),
+      moment AS MATERIALIZED (SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at),
+      claimed AS MATERIALIZED (
+        SELECT c.id AS timeout_id, c.sweep_id, c.timed_out_at, c.original_metadata,
+               e.ctid AS place, e.tenant_id, e.project_id, e.id
+          FROM candidates c
+          JOIN ${watched.name} e ON ${isSame('e', 'c', 'execution_id')}
+         WHERE c.reopened_at IS NULL AND ${this.isAsLeft('c')}
+           FOR NO KEY UPDATE OF e
+      ),
+      reopened AS (
+        UPDATE ${watched.name} e
+           SET status = 'suspended', updated_at = moment.updated_at,
+               metadata = CASE WHEN claimed.original_metadata IS NULL
+                               THEN e.metadata - '{failureReason,timedOutAt,sweepId}'::text[]
+                               ELSE claimed.original_metadata -> 0 END
+          FROM claimed CROSS JOIN moment
+         WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed', 'id')} AND ${this.isAsLeft('claimed')}
+        RETURNING claimed.timeout_id
+      ),
+      recorded AS (
+        UPDATE ${schema}.timeouts t
+           SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
+               reopen_reason = ${parameters.add(reason)}, undo_id = ${parameters.add(undoId)}::uuid
+          FROM reopened r WHERE t.id = r.timeout_id
+      ),
+      outcomes AS MATERIALIZED (
+        SELECT c.id, CASE
+                 WHEN c.reopened_at IS NOT NULL THEN 'already_reopened'
+                 WHEN r.timeout_id IS NOT NULL THEN 'reopened'
+                 WHEN EXISTS (SELECT FROM ${watched.name} e WHERE ${isSame('e', 'c', 'execution_id')}) THEN 'changed_since'
+                 ELSE 'gone' END AS outcome
+          FROM candidates c LEFT JOIN reopened r ON r.timeout_id = c.id
+      ),
+      kept AS (${this.keepOutcomes('SELECT id, outcome, NULL FROM outcomes', undoId, parameters)}),
+      counted AS (
+        UPDATE ${schema}.sweeps s
+           SET reopened = s.reopened + n.reopened, changed_since = s.changed_since + n.changed_since,
+               gone = s.gone + n.gone, already_reopened = s.already_reopened + n.already_reopened
+          FROM (SELECT ${REOPEN_OUTCOMES.map((outcome) => `count(*) FILTER (WHERE outcome = '${outcome}') AS ${outcome}`)}
+                  FROM outcomes) n
+         WHERE s.id = ${parameters.add(undoId)}::uuid
+        RETURNING s.cancel_requested_at IS NOT NULL AS cancel_requested
+      )
+      SELECT coalesce((SELECT json_agg(json_build_object('id', id, 'outcome', outcome) ORDER BY id) FROM outcomes), '[]') AS outcomes,
+             (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
+             coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested"`,
+      parameters.values,
+    );
+    return row;
+  }
+
+  /** The ledger row of a sweep that comes after a position; null where none is left. */
+  async next(
+    scope: TenantScope,
+    sweepId: string,
+    after: string | null,
+    transaction: QueryRunner,
+  ): Promise<string | null> {
+    const parameters = new SqlParameters();
+    const [row] = await transaction.query(
+      `SELECT t.id FROM ${this.schema}.timeouts t
+        WHERE ${this.isOneOf({ sweepId, after }, parameters)} AND ${isInScope(scope, parameters)}
+        ORDER BY t.id LIMIT 1`,
+      parameters.values,
+    );
+    return row?.id ?? null;
+  }
+
+  /** Records that an execution could not be reopened, and counts it in the record of the undo. */
+  async recordFailure(
+    scope: TenantScope,
+    { timeoutId, undoId, reason }: { timeoutId: string; undoId: string; reason: string },
+    transaction: QueryRunner,
+  ): Promise<{ cancelRequested: boolean }> {
+    const parameters = new SqlParameters();
+    const failed = `SELECT t.id, 'failed', ${parameters.add(reason)}::text FROM ${this.schema}.timeouts t
+                     WHERE t.id = ${parameters.add(timeoutId)}::uuid AND ${isInScope(scope, parameters)}`;
+    const [[row]] = await transaction.query(
+      `WITH kept AS (${this.keepOutcomes(failed, undoId, parameters)})
+       UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = ${parameters.add(undoId)}::uuid
+       RETURNING cancel_requested_at IS NOT NULL AS "cancelRequested"`,
+      parameters.values,
+    );
+    return row;
+  }
+
+  private keepOutcomes(outcomes: string, undoId: string | null, parameters: SqlParameters): string {
+    return `INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, failure, undo_id)
+      SELECT o.*, undo.id FROM (${outcomes}) o, (SELECT ${parameters.add(undoId)}::uuid AS id) undo WHERE undo.id IS NOT NULL`;
+  }
+
+  /** SQL: whether the execution `e` is still as the timeout `alias` left it. */
+  private isAsLeft(alias: string): string {
+    return `e.status = 'failed' AND e.metadata ->> 'failureReason' = 'approval_timeout'
+            AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
+            AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
+  }
+
+  private isOneOf(which: { timeoutId: string } | { sweepId: string; after: string | null }, parameters: SqlParameters) {
+    if ('timeoutId' in which) {
+      return `t.id = ${parameters.add(which.timeoutId)}::uuid`;
+    }
+    const after = which.after === null ? 'true' : `t.id > ${parameters.add(which.after)}::uuid`;
+    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after}`;
+  }
+}
+
+/**
+ * Lets the update pass the guard, and keeps plans to the key's index: a table whose statistics are stale would else be
+ * read whole for each batch.
+ */
+const FOR_THIS_TRANSACTION = `
+  SET LOCAL lapse.reopening = 'on';
+  SET LOCAL enable_hashjoin = off;
+  SET LOCAL enable_mergejoin = off;
+  SET LOCAL enable_seqscan = off`;
+
+/** SQL: whether two rows have the key of the same execution. */
+function isSame(execution: string, other: string, id: 'id' | 'execution_id'): string {
+  return `${execution}.tenant_id = ${other}.tenant_id AND ${execution}.project_id = ${other}.project_id
+          AND ${execution}.id = ${other}.${id}`;
+}
+
+function isInScope({ tenantId }: TenantScope, parameters: SqlParameters): string {
+  return tenantId === null ? 'true' : `t.tenant_id = ${parameters.add(tenantId)}`;
+}

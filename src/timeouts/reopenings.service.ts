@@ -1,0 +1,87 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import type { Caller } from '../access/principal.js';
+import { AuditLogService } from '../audit/audit-log.service.js';
+import { inShortTransaction } from '../database/short-transaction.js';
+import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
+import { reasonOf } from '../sweeps/batched-run.js';
+import type { Trigger } from '../sweeps/sweep.entity.js';
+import { UpdateSuppressedError } from '../sweeps/sweeps.errors.js';
+import { SweepsService } from '../sweeps/sweeps.service.js';
+import { ReopeningsRepository, type ReopenOutcome } from './reopenings.repository.js';
+import { ReopenRefusedError, SweepNotUndoableError, TimeoutNotFoundError } from './timeouts.errors.js';
+import { UndoRunner } from './undo-runner.service.js';
+
+const LIMITS = { statementTimeout: 2_000, lockTimeout: 1_000 };
+
+/** Takes timeouts back: of one execution, or all of a sweep. */
+@Injectable()
+export class ReopeningsService {
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly reopenings: ReopeningsRepository,
+    private readonly sweeps: SweepsService,
+    private readonly undos: UndoRunner,
+    private readonly auditLog: AuditLogService,
+  ) {}
+
+  /**
+   * Suspends an execution again, from now on, where it is still as its timeout left it. Reopening it again changes
+   * nothing.
+   *
+   * @throws TimeoutNotFoundError, ReopenRefusedError
+   */
+  async reopen(caller: Caller, timeoutId: string, reason: string): Promise<ReopenOutcome> {
+    const { scope, principal } = caller;
+    return inShortTransaction(this.dataSource, LIMITS, async (transaction) => {
+      const reopening = { by: principal.id, reason, undoId: null };
+      const { outcomes, suppressed } = await this.reopenings.reopen(scope, { timeoutId }, reopening, transaction);
+      const [found] = outcomes;
+      if (!found) {
+        throw new TimeoutNotFoundError();
+      }
+      if (suppressed > 0) {
+        throw new UpdateSuppressedError(suppressed);
+      }
+      const details = { reason, outcome: found.outcome };
+      await this.auditLog.recordDone(caller, { target: timeoutId, details }, transaction.manager);
+      return found.outcome;
+    }).catch((error: unknown) => {
+      throw isOfTheRow(error) ? new ReopenRefusedError(reasonOf(error), error) : error;
+    });
+  }
+
+  /**
+   * Reopens whatever a sweep has timed out, as `reopen` does one by one; waits for the end up to `waitSeconds`. Undoing
+   * the same sweep again goes on where an undo broke off.
+   *
+   * @returns the record of the undo: a sweep of kind `undo`.
+   * @throws SweepNotFoundError, SweepNotUndoableError, SweepBusyError where it is being undone, SweepsUnavailableError
+   */
+  async undo(trigger: Trigger, caller: Caller, sweepId: string, reason: string, waitSeconds: number) {
+    const undone = await this.sweeps.find(caller.scope, sweepId);
+    const refusal = whyNotUndoable(undone);
+    if (refusal) {
+      throw new SweepNotUndoableError(refusal);
+    }
+    const plan = { trigger, undone, reason, requestedBy: caller };
+    return this.sweeps.beginAndWait(caller, (onStarted) => this.undos.run(plan, onStarted), waitSeconds);
+  }
+}
+
+function whyNotUndoable({ status, dryRun, undoes }: { status: string; dryRun: boolean; undoes: string | null }) {
+  if (status === 'running') {
+    return 'it is still running: cancel it, or wait for its end';
+  }
+  if (dryRun) {
+    return 'it was a dry run and changed nothing';
+  }
+  return undoes === null ? undefined : 'it is an undo itself: what it reopened times out again at its new deadline';
+}
+
+/** What the watched table itself says to the update: a trigger, a check, a lock that somebody else holds for long. */
+function isOfTheRow(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  return error instanceof UpdateSuppressedError || (state !== undefined && !isServerTrouble(state));
+}

@@ -1,0 +1,41 @@
+import type { QueryRunner } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
+import type { BatchOutcome, BatchWork } from '../sweeps/batched-run.js';
+import type { Reopened, ReopeningsRepository } from './reopenings.repository.js';
+
+/** The work of an undo: reopens what a sweep has timed out, in the order in which it did; a position is a timeout's id. */
+export class Undoing implements BatchWork<string> {
+  constructor(
+    private readonly reopenings: ReopeningsRepository,
+    private readonly undo: { id: string; scope: TenantScope; sweepId: string; by: string; reason: string },
+  ) {}
+
+  many(after: string | null, limit: number, transaction: QueryRunner): Promise<BatchOutcome<string>> {
+    return this.reopen({ sweepId: this.undo.sweepId, after, limit }, transaction);
+  }
+
+  next(after: string | null, transaction: QueryRunner): Promise<string | null> {
+    return this.reopenings.next(this.undo.scope, this.undo.sweepId, after, transaction);
+  }
+
+  one(timeoutId: string, transaction: QueryRunner): Promise<BatchOutcome<string>> {
+    return this.reopen({ timeoutId }, transaction);
+  }
+
+  blame(timeoutId: string, reason: string, transaction: QueryRunner): Promise<{ cancelRequested: boolean }> {
+    const { scope, id: undoId } = this.undo;
+    return this.reopenings.recordFailure(scope, { timeoutId, undoId, reason }, transaction);
+  }
+
+  private async reopen(which: Reopened, transaction: QueryRunner): Promise<BatchOutcome<string>> {
+    const { scope, by, reason, id: undoId } = this.undo;
+    const { outcomes, suppressed, cancelRequested } = await this.reopenings.reopen(
+      scope,
+      which,
+      { by, reason, undoId },
+      transaction,
+    );
+    const found = outcomes.length;
+    return { found, done: found, suppressed, last: outcomes.at(-1)?.id ?? null, cancelRequested };
+  }
+}
