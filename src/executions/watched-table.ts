@@ -67,6 +67,18 @@ export class WatchedTable {
     return `${this.updatedAt(alias)} + make_interval(secs => ${timeoutSeconds}::int)`;
   }
 
+  /**
+   * SQL: the execution of each row of `alias`, which has its key in `tenant_id`, `project_id` and `execution_id`; to be
+   * joined LATERAL, and compared with that id. Within a short transaction, which sorts nothing, the order leaves the
+   * planner no index but the key's: by equality alone it would take any that begins alike where it has no statistics,
+   * and read a whole project for each.
+   */
+  byKeyOf(alias: string): string {
+    return `(SELECT e.ctid AS place, e.id, e.status FROM ${this.name} e
+              WHERE e.tenant_id = ${alias}.tenant_id AND e.project_id = ${alias}.project_id AND e.id >= ${alias}.execution_id
+              ORDER BY e.id LIMIT 1)`;
+  }
+
   /** SQL: the latest suspension that is overdue at `cutoff`, in the column's own type. */
   private lastOverdue(cutoff: string, timeoutSeconds: string): string {
     return this.asUpdatedAt(`${cutoff}::timestamptz - make_interval(secs => ${timeoutSeconds}::int)`);

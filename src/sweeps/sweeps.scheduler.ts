@@ -7,10 +7,10 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Cron, SchedulerRegistry } from '@nestjs/schedule';
-import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
 import { LockBusy } from '../locks/lock-options.js';
+import { AS_CONFIGURED, JOB_OPTIONS, startAsConfigured } from './configured-schedule.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
 import { SweepsService } from './sweeps.service.js';
 
@@ -31,19 +31,13 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
     private readonly housekeeping: SweepHousekeeping,
   ) {}
 
-  /** The expression of the decorator stands for the configured one, which is known only now. */
   onApplicationBootstrap(): void {
-    if (this.configuration.sweepCron === undefined) {
+    if (!startAsConfigured(this.registry, JOB, this.configuration)) {
       this.logger.warn('The schedule is off (LAPSE_SWEEP_CRON=off): only requested sweeps time executions out');
-      return;
     }
-    const job = this.registry.getCronJob(JOB);
-    job.setTime(new CronTime(this.configuration.sweepCron, 'UTC'));
-    job.start();
   }
 
-  /** A tick that comes late, on a busy machine, is better than none: the threshold lets it run all the same. */
-  @Cron('* * * * *', { name: JOB, timeZone: 'UTC', disabled: true, waitForCompletion: true, threshold: 60_000 })
+  @Cron(AS_CONFIGURED, { name: JOB, ...JOB_OPTIONS })
   tick(): Promise<void> {
     if (!this.stopping) {
       this.running = this.sweepAndTidy();

@@ -56,7 +56,8 @@ export class ReopeningsRepository {
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    await transaction.query(FOR_THIS_TRANSACTION);
+    // The guard lets such a transaction pass.
+    await transaction.query(`SET LOCAL lapse.reopening = 'on'`);
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
@@ -65,12 +66,14 @@ export class ReopeningsRepository {
            FOR NO KEY UPDATE OF t
       ),
       moment AS MATERIALIZED (SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at),
+      found AS MATERIALIZED (
+        SELECT c.*, e.place FROM candidates c CROSS JOIN LATERAL ${watched.byKeyOf('c')} e WHERE e.id = c.execution_id
+      ),
       claimed AS MATERIALIZED (
-        SELECT c.id AS timeout_id, c.sweep_id, c.timed_out_at, c.original_metadata,
-               e.ctid AS place, e.tenant_id, e.project_id, e.id
-          FROM candidates c
-          JOIN ${watched.name} e ON ${isSame('e', 'c', 'execution_id')}
-         WHERE c.reopened_at IS NULL AND ${this.isAsLeft('c')}
+        SELECT f.*, f.id AS timeout_id
+          FROM found f
+          JOIN ${watched.name} e ON e.ctid = f.place AND ${isSame('e', 'f')}
+         WHERE f.reopened_at IS NULL AND ${this.isAsLeft('f')}
            FOR NO KEY UPDATE OF e
       ),
       reopened AS (
@@ -80,20 +83,20 @@ export class ReopeningsRepository {
                                THEN e.metadata - '{failureReason,timedOutAt,sweepId}'::text[]
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
-         WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed', 'id')} AND ${this.isAsLeft('claimed')}
+         WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
         RETURNING claimed.timeout_id
       ),
       recorded AS (
         UPDATE ${schema}.timeouts t
            SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
                reopen_reason = ${parameters.add(reason)}, undo_id = ${parameters.add(undoId)}::uuid
-          FROM reopened r WHERE t.id = r.timeout_id
+         WHERE t.id = ANY (ARRAY(SELECT timeout_id FROM reopened))
       ),
       outcomes AS MATERIALIZED (
         SELECT c.id, CASE
                  WHEN c.reopened_at IS NOT NULL THEN 'already_reopened'
                  WHEN r.timeout_id IS NOT NULL THEN 'reopened'
-                 WHEN EXISTS (SELECT FROM ${watched.name} e WHERE ${isSame('e', 'c', 'execution_id')}) THEN 'changed_since'
+                 WHEN EXISTS (SELECT FROM found f WHERE f.id = c.id) THEN 'changed_since'
                  ELSE 'gone' END AS outcome
           FROM candidates c LEFT JOIN reopened r ON r.timeout_id = c.id
       ),
@@ -171,20 +174,10 @@ export class ReopeningsRepository {
   }
 }
 
-/**
- * Lets the update pass the guard, and keeps plans to the key's index: a table whose statistics are stale would else be
- * read whole for each batch.
- */
-const FOR_THIS_TRANSACTION = `
-  SET LOCAL lapse.reopening = 'on';
-  SET LOCAL enable_hashjoin = off;
-  SET LOCAL enable_mergejoin = off;
-  SET LOCAL enable_seqscan = off`;
-
-/** SQL: whether two rows have the key of the same execution. */
-function isSame(execution: string, other: string, id: 'id' | 'execution_id'): string {
-  return `${execution}.tenant_id = ${other}.tenant_id AND ${execution}.project_id = ${other}.project_id
-          AND ${execution}.id = ${other}.${id}`;
+/** SQL: whether a row of the watched table is the execution of a timeout. */
+function isSame(execution: string, timeout: string): string {
+  return `${execution}.tenant_id = ${timeout}.tenant_id AND ${execution}.project_id = ${timeout}.project_id
+          AND ${execution}.id = ${timeout}.execution_id`;
 }
 
 function isInScope({ tenantId }: TenantScope, parameters: SqlParameters): string {

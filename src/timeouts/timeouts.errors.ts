@@ -23,3 +23,34 @@ export class SweepNotUndoableError extends ProblemError {
     super({ status: 409, code: 'sweep_not_undoable', detail: `The sweep can't be undone: ${reason}` });
   }
 }
+
+/** The database role may not put a trigger on the host's table, or take it away; `script` is for somebody who may. */
+export class GuardNotPermittedError extends Error {
+  constructor(
+    readonly what: 'install' | 'remove',
+    readonly right: string,
+    readonly script: string,
+    override readonly cause: unknown,
+  ) {
+    super(
+      `The database role may not ${what} the guard: it needs the right ${right}. ` +
+        `Grant it, or have somebody who has it run:\n\n${script}`,
+      { cause },
+    );
+    this.name = 'GuardNotPermittedError';
+  }
+}
+
+/** Others held the watched table each time that the guard tried to change its triggers. */
+export class WatchedTableBusyError extends Error {
+  constructor(
+    readonly table: string,
+    override readonly cause: unknown,
+  ) {
+    super(
+      `${table} was in use whenever its triggers were to be changed; try again when no long transaction writes to it`,
+      { cause },
+    );
+    this.name = 'WatchedTableBusyError';
+  }
+}

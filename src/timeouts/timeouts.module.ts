@@ -1,17 +1,31 @@
 import { Module } from '@nestjs/common';
 import { ExecutionsModule } from '../executions/executions.module.js';
 import { SweepsModule } from '../sweeps/sweeps.module.js';
+import { LateApprovalGuard } from './late-approval-guard.service.js';
 import { ReopeningsController } from './reopenings.controller.js';
 import { ReopeningsRepository } from './reopenings.repository.js';
 import { ReopeningsService } from './reopenings.service.js';
+import { ResurrectionsRepository } from './resurrections.repository.js';
+import { ResurrectionsService } from './resurrections.service.js';
 import { TimeoutsController } from './timeouts.controller.js';
 import { TimeoutsRepository } from './timeouts.repository.js';
+import { TimeoutsScheduler } from './timeouts.scheduler.js';
 import { TimeoutsService } from './timeouts.service.js';
 import { UndoRunner } from './undo-runner.service.js';
 
 @Module({
   imports: [ExecutionsModule, SweepsModule],
   controllers: [ReopeningsController, TimeoutsController],
-  providers: [ReopeningsRepository, ReopeningsService, TimeoutsRepository, TimeoutsService, UndoRunner],
+  providers: [
+    LateApprovalGuard,
+    ResurrectionsRepository,
+    ResurrectionsService,
+    TimeoutsScheduler,
+    ReopeningsRepository,
+    ReopeningsService,
+    TimeoutsRepository,
+    TimeoutsService,
+    UndoRunner,
+  ],
 })
 export class TimeoutsModule {}

@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
+import { leastIdAt } from '../database/least-id.js';
 import { schemaOf } from '../database/schema-of.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
@@ -113,9 +114,4 @@ export class TimeoutsRepository {
                FROM ${schema}.undo_outcomes o JOIN ${schema}.timeouts t ON t.id = o.timeout_id
               WHERE o.undo_id = ${parameters.add(undoId)}::uuid)`;
   }
-}
-
-/** SQL: the least UUIDv7 of a moment. */
-function leastIdAt(moment: string): string {
-  return `(lpad(to_hex(greatest(extract(epoch FROM ${moment}) * 1000, 0)::bigint), 12, '0') || repeat('0', 20))::uuid`;
 }

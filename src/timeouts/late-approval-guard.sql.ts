@@ -1,0 +1,78 @@
+/** Sorts behind the host's own triggers, which fire before it, so that it sees what they have made of an update. */
+export const GUARD_TRIGGER = 'zz_lapse_guard';
+
+/** What the guard raises. Of a class that is no standard one's, so that a host can tell it from everything else. */
+export const GUARD_SQLSTATE = 'LP001';
+
+/** One statement, and the right that it needs. */
+export interface GuardStatement {
+  sql: string;
+  right: string;
+}
+
+/**
+ * The body of the trigger's function. It runs with the rights of whoever updates, so it may look at nothing but the row.
+ * An update that leaves the execution failed passes, and keeps the timeout's markers where it replaces the metadata.
+ */
+export const GUARD_BODY = `
+DECLARE
+  markers jsonb := (SELECT jsonb_object_agg(key, value) FROM jsonb_each(OLD.metadata)
+                     WHERE key IN ('failureReason', 'timedOutAt', 'sweepId'));
+BEGIN
+  IF current_setting('lapse.reopening', true) = 'on' THEN
+    RETURN NEW;
+  END IF;
+  IF NEW.status IS DISTINCT FROM 'failed' THEN
+    RAISE EXCEPTION 'Execution "%" of tenant "%" timed out waiting for approval at % and can not become "%"',
+        OLD.id, OLD.tenant_id, OLD.metadata ->> 'timedOutAt', NEW.status
+      USING ERRCODE = '${GUARD_SQLSTATE}',
+            DETAIL = format('Nobody approved it before its deadline; sweep %s of Lapse failed it.', OLD.metadata ->> 'sweepId'),
+            HINT = format('An operator can take that back with POST /v1/timeouts/{timeoutId}/reopen; GET /v1/sweeps/%s/timeouts tells its id.', OLD.metadata ->> 'sweepId');
+  END IF;
+  IF NEW.metadata IS DISTINCT FROM OLD.metadata THEN
+    NEW.metadata := CASE WHEN NEW.metadata IS NULL THEN '{}'::jsonb
+                         WHEN jsonb_typeof(NEW.metadata) = 'object' THEN NEW.metadata
+                         ELSE jsonb_build_object('previousMetadata', NEW.metadata) END || markers;
+  END IF;
+  RETURN NEW;
+END
+`;
+
+/** @param schema Lapse's, quoted. @param table the watched one, qualified and quoted. */
+export function installGuard(schema: string, table: string): GuardStatement[] {
+  return [
+    {
+      right: `CREATE on schema ${schema}`,
+      sql: `CREATE OR REPLACE FUNCTION ${guardFunction(schema)} RETURNS trigger LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp AS $guard$${GUARD_BODY}$guard$`,
+    },
+    {
+      right: `TRIGGER on table ${table}`,
+      // The condition is looked at before the function is called: an update of any other row costs a comparison.
+      sql: `CREATE OR REPLACE TRIGGER ${GUARD_TRIGGER} BEFORE UPDATE ON ${table} FOR EACH ROW
+  WHEN (OLD.status = 'failed' AND OLD.metadata ->> 'failureReason' = 'approval_timeout')
+  EXECUTE FUNCTION ${guardFunction(schema)}`,
+    },
+  ];
+}
+
+export function removeGuard(schema: string, table: string): GuardStatement[] {
+  return [
+    { right: `to own table ${table}`, sql: `DROP TRIGGER IF EXISTS ${GUARD_TRIGGER} ON ${table}` },
+    { right: `to own function ${guardFunction(schema)}`, sql: `DROP FUNCTION IF EXISTS ${guardFunction(schema)}` },
+  ];
+}
+
+/** How long a statement may wait for the table, on which everybody else would wait behind it. */
+export const GUARD_LOCK_TIMEOUT = `SET LOCAL lock_timeout = '1s'`;
+
+/** For somebody else to run. */
+export function asScript(statements: readonly GuardStatement[]): string {
+  return ['BEGIN', GUARD_LOCK_TIMEOUT, ...statements.map(({ sql }) => sql), 'COMMIT']
+    .map((sql) => `${sql};\n`)
+    .join('');
+}
+
+function guardFunction(schema: string): string {
+  return `${schema}.guard_timeouts()`;
+}

@@ -1,0 +1,275 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
+import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
+import { useWorld } from './support/world.js';
+
+const world = useWorld();
+const guard = () => world.lapse.app.get(LateApprovalGuard, { strict: false });
+const detect = () => world.lapse.app.get(ResurrectionsService, { strict: false }).detect();
+
+/** The reference host: what it does when somebody presses the button, however late. */
+async function approve(id: string, toolsRun: string[]): Promise<void> {
+  await world.host.pool.query(
+    `UPDATE workflow_executions SET status = 'running', metadata = $2, updated_at = now() WHERE id = $1`,
+    [id, { continuationStreamNamespace: 'resumed' }],
+  );
+  toolsRun.push(id);
+}
+
+async function timeOut(...ids: string[]): Promise<string> {
+  for (const id of ids) {
+    await world.host.suspend({ id, minutes: 31 });
+  }
+  return (await world.lapse.post('/v1/sweeps')).body.id;
+}
+
+const resurrected = async (key?: string) => (await world.lapse.get('/v1/timeouts?resurrected=true', key)).body.items;
+
+describe('with the guard', () => {
+  beforeEach(() => guard().install());
+  afterEach(() => guard().remove());
+
+  test('a late approval is refused before the tool runs, and told what happened, when, and who can mend it', async () => {
+    const sweepId = await timeOut('late');
+    const toolsRun: string[] = [];
+
+    const refusal = await approve('late', toolsRun).catch((error: unknown) => error as pg.DatabaseError);
+
+    expect(toolsRun).toEqual([]);
+    expect(refusal).toMatchObject({
+      code: 'LP001',
+      message: expect.stringMatching(
+        /^Execution "late" of tenant "acme" timed out .* at \d{4}-.*Z and can not become "running"$/,
+      ),
+      detail: expect.stringContaining(sweepId),
+      hint: expect.stringMatching(/POST \/v1\/timeouts\/\{timeoutId\}\/reopen/),
+    });
+    expect(await world.host.find('late')).toMatchObject({ status: 'failed', metadata: { sweepId } });
+    expect(await detect()).toBe(0);
+    expect(await resurrected()).toEqual([]);
+  });
+
+  test.each([
+    ['completed', `status = 'completed'`],
+    ['suspended', `status = 'suspended', metadata = '{}'`],
+    ['another word', `status = 'cancelled'`],
+  ])('a timed-out execution can not become %s either', async (_what, change) => {
+    await timeOut('late');
+    await expect(world.host.pool.query(`UPDATE workflow_executions SET ${change}`)).rejects.toMatchObject({
+      code: 'LP001',
+    });
+  });
+
+  test.each<[string, string, object]>([
+    ['an object', `'{"note": 1}'`, { note: 1 }],
+    ['nothing', 'NULL', {}],
+    ['a list', `'[1]'`, { previousMetadata: [1] }],
+    ['markers of its own', `'{"failureReason": "other", "note": 2}'`, { note: 2 }],
+  ])('an update that leaves it failed and replaces its metadata by %s keeps the markers', async (_what, sql, rest) => {
+    const sweepId = await timeOut('late');
+    await world.host.pool.query(`UPDATE workflow_executions SET metadata = ${sql}, updated_at = now()`);
+    expect((await world.host.find('late')).metadata).toEqual({
+      ...rest,
+      failureReason: 'approval_timeout',
+      timedOutAt: expect.any(String),
+      sweepId,
+    });
+  });
+
+  test("executions that Lapse didn't time out change as ever", async () => {
+    const { host } = world;
+    await host.suspend({ id: 'waits', minutes: 5 });
+    await host.suspend({ id: 'broken', minutes: 5, status: 'failed', metadata: { failureReason: 'tool_error' } });
+    await host.suspend({ id: 'bare', minutes: 5, status: 'failed', metadata: null });
+    await host.pool.query(`UPDATE workflow_executions SET status = 'running'`);
+    expect(await host.count('running')).toBe(3);
+  });
+
+  test('reopening and undoing pass it', async () => {
+    const { host, lapse } = world;
+    const sweepId = await timeOut('one', 'two');
+    const [timeout] = (await lapse.get(`/v1/sweeps/${sweepId}/timeouts`)).body.items;
+    const reason = { reason: 'too short' };
+    expect((await lapse.post(`/v1/timeouts/${timeout.id}/reopen`, reason)).body.outcome).toBe('reopened');
+    expect((await lapse.post(`/v1/sweeps/${sweepId}/undo`, reason)).body.undone.reopened).toBe(1);
+    await host.pool.query(`UPDATE workflow_executions SET status = 'running'`);
+    expect(await host.count('running')).toBe(2);
+  });
+
+  test('it is there after it was installed twice, and tells when it is switched off or of another version', async () => {
+    await guard().install();
+    expect(await guard().status()).toBe('installed');
+    await world.host.pool.query('ALTER TABLE workflow_executions DISABLE TRIGGER zz_lapse_guard');
+    expect(await guard().status()).toBe('disabled');
+    await world.host.pool.query(
+      `CREATE OR REPLACE FUNCTION lapse.guard_timeouts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$`,
+    );
+    expect(await guard().status()).toBe('outdated');
+    await guard().remove();
+    expect(await guard().status()).toBe('missing');
+    await guard().remove();
+  });
+
+  test('a trigger of the host that changes what becomes of the update does not slip through', async () => {
+    await world.host.pool.query(`
+      CREATE FUNCTION revive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status := 'running'; RETURN NEW; END $$;
+      CREATE TRIGGER revive BEFORE UPDATE ON workflow_executions FOR EACH ROW WHEN (NEW.request_id = 'x') EXECUTE FUNCTION revive()`);
+    try {
+      await timeOut('late');
+      const update = world.host.pool.query(`UPDATE workflow_executions SET request_id = 'x'`);
+      await expect(update).rejects.toMatchObject({ code: 'LP001' });
+    } finally {
+      await world.host.pool.query('DROP FUNCTION revive() CASCADE');
+    }
+  });
+});
+
+test('a role that may not install the guard is told which right it lacks, and the SQL for somebody who has it', async () => {
+  const { pool } = world.host;
+  await pool.query(`
+    DROP ROLE IF EXISTS no_trigger; CREATE ROLE no_trigger LOGIN PASSWORD 'no_trigger';
+    GRANT USAGE, CREATE ON SCHEMA lapse TO no_trigger; GRANT ALL ON ALL TABLES IN SCHEMA lapse TO no_trigger;
+    GRANT SELECT, UPDATE ON workflow_executions TO no_trigger`);
+  const url = new URL(world.databaseUrl);
+  Object.assign(url, { username: 'no_trigger', password: 'no_trigger' });
+  const { Lapse } = await import('./support/lapse.js');
+  const lapse = await Lapse.start(url.href);
+  try {
+    const refusal = await lapse.app
+      .get(LateApprovalGuard, { strict: false })
+      .install()
+      .catch((error) => error);
+    expect(refusal.right).toBe('TRIGGER on table "public".workflow_executions');
+    expect(refusal.message).toContain('TRIGGER on table "public".workflow_executions');
+    await pool.query(refusal.script);
+    expect(await guard().status()).toBe('installed');
+    await guard().remove();
+  } finally {
+    await lapse.stop();
+    await pool.query('DROP OWNED BY no_trigger; DROP ROLE no_trigger');
+  }
+});
+
+test('somebody who writes to the table for long keeps the guard from being installed, but nobody waits behind it', async () => {
+  const writer = await world.host.pool.connect();
+  await world.host.suspend({ id: 'waits', minutes: 5 });
+  await writer.query('BEGIN');
+  await writer.query(`UPDATE workflow_executions SET request_id = 'long'`);
+  const installed = guard().install();
+  await world.host.suspend({ id: 'other', minutes: 5 });
+  await writer.query('COMMIT');
+  writer.release();
+  await installed;
+  expect(await guard().status()).toBe('installed');
+  await guard().remove();
+});
+
+describe('without the guard', () => {
+  test('a late approval is found at the next look, recorded once, and told to its own tenant alone', async () => {
+    const { lapse, host } = world;
+    const [acme, globex] = [await lapse.createKey('viewer', 'acme'), await lapse.createKey('viewer', 'globex')];
+    await timeOut('late', 'stays');
+    await approve('late', []);
+
+    expect(await detect()).toBe(1);
+    expect(await detect()).toBe(0);
+
+    expect(await resurrected(acme)).toMatchObject([
+      {
+        executionId: 'late',
+        resurrectedStatus: 'running',
+        resurrectedAt: expect.stringMatching(/Z$/),
+        reopenedAt: null,
+      },
+    ]);
+    expect(await resurrected(globex)).toEqual([]);
+    await host.pool.query(`UPDATE workflow_executions SET status = 'completed' WHERE id = 'late'`);
+    expect(await detect()).toBe(0);
+    expect(await resurrected()).toMatchObject([{ resurrectedStatus: 'running' }]);
+    const others = (await lapse.get('/v1/timeouts?resurrected=false')).body.items;
+    expect(others).toMatchObject([{ executionId: 'stays' }]);
+  });
+
+  test('what was reopened, is gone or is still failed has not come back', async () => {
+    const { lapse, host } = world;
+    const sweepId = await timeOut('reopened', 'deleted', 'failed');
+    const { items } = (await lapse.get(`/v1/sweeps/${sweepId}/timeouts?executionId=reopened`)).body;
+    await lapse.post(`/v1/timeouts/${items[0].id}/reopen`, { reason: 'too short' });
+    await host.pool.query(`DELETE FROM workflow_executions WHERE id = 'deleted'`);
+    await host.pool.query(`UPDATE workflow_executions SET metadata = '{}', updated_at = now() WHERE id = 'failed'`);
+    expect(await detect()).toBe(0);
+  });
+
+  test('timeouts are watched for seven days', async () => {
+    const { host } = world;
+    await timeOut('old', 'young');
+    const aged = (days: number) =>
+      `lpad(to_hex((extract(epoch FROM now() - interval '${days} days') * 1000)::bigint), 12, '0') || substr(replace(id::text, '-', ''), 13)`;
+    await host.pool.query(`UPDATE lapse.timeouts SET id = (${aged(8)})::uuid WHERE execution_id = 'old'`);
+    await host.pool.query(`UPDATE lapse.timeouts SET id = (${aged(6)})::uuid WHERE execution_id = 'young'`);
+    await approve('old', []);
+    await approve('young', []);
+    expect(await detect()).toBe(1);
+    expect(await resurrected()).toMatchObject([{ executionId: 'young' }]);
+  });
+
+  test('more than one look may cost are looked at in turns, none of them left out', async () => {
+    const { host } = world;
+    await host.suspendMany(12_000, 31);
+    await world.lapse.post('/v1/sweeps?wait=60');
+    await host.pool.query(`UPDATE workflow_executions SET status = 'running' WHERE id IN ('1', '6000', '12000')`);
+    expect(await detect()).toBe(3);
+  });
+});
+
+test('each of 1,000 races of approving, timing out and reopening ends in exactly one consistent story', async () => {
+  const { host, lapse } = world;
+  const races = 1_000;
+  await host.suspendMany(races, 31);
+  await guard().install();
+  const approved = new Set<string>();
+  const refused = new Set<string>();
+  const numbers = Array.from({ length: races }, (_, n) => String(n + 1));
+  const approveAll = async (writer: number) => {
+    for (const id of numbers.filter((n) => Number(n) % 4 === writer)) {
+      await approve(id, []).then(
+        () => approved.add(id),
+        () => refused.add(id),
+      );
+    }
+  };
+  const reopenAll = async () => {
+    for (let round = 0; round < 40; round += 1) {
+      const { items } = (await lapse.get('/v1/timeouts?limit=25')).body;
+      await Promise.all(
+        items.map(({ id }: { id: string }) => lapse.post(`/v1/timeouts/${id}/reopen`, { reason: 'race' })),
+      );
+    }
+  };
+  const sweepAll = async () => {
+    for (let round = 0; round < 20; round += 1) {
+      await lapse.post('/v1/sweeps', { limit: 60 });
+    }
+  };
+
+  await Promise.all([approveAll(0), approveAll(1), approveAll(2), approveAll(3), sweepAll(), reopenAll()]);
+  await detect();
+  await guard().remove();
+
+  const { rows } = await host.pool.query(`
+    SELECT e.id, e.status, e.metadata ? 'failureReason' AS marked, count(t.*)::int AS timeouts,
+           count(t.*) FILTER (WHERE t.reopened_at IS NOT NULL)::int AS reopened,
+           count(t.*) FILTER (WHERE t.resurrected_at IS NOT NULL)::int AS resurrected
+      FROM workflow_executions e LEFT JOIN lapse.timeouts t ON t.execution_id = e.id GROUP BY 1, 2, 3`);
+  expect(rows).toHaveLength(races);
+  const stories = rows.map((row) => {
+    const { id, status, marked, timeouts, reopened, resurrected } = row;
+    const isFailed = status === 'failed' && marked && timeouts === reopened + 1 && refused.has(id) && !approved.has(id);
+    const isRunning = status === 'running' && !marked && timeouts === reopened && approved.has(id);
+    const waitsAgain = status === 'suspended' && !marked && timeouts === reopened && refused.has(id);
+    return (isFailed || isRunning || waitsAgain) && resurrected === 0 ? 'consistent' : row;
+  });
+  expect(stories.filter((story) => story !== 'consistent')).toEqual([]);
+  expect(new Set(rows.map(({ status }) => status)).size).toBeGreaterThan(1);
+}, 60_000);
