@@ -182,6 +182,61 @@ test('kill -9 in the middle of a sweep loses nothing, and the next sweep of the 
   expect(await world.host.ledger()).toHaveLength(1_000);
 }, 60_000);
 
+test('kill -9 in the middle of an undo of 20,000: undone again, every execution is accounted for once', async () => {
+  const { host } = world;
+  await host.suspendMany(20_000, 31);
+  const first = Service.run({ DATABASE_URL: world.databaseUrl });
+  const { id: sweepId } = await sweepOf(await first.url());
+  await eventually(
+    () => recordOf(sweepId),
+    ({ status }) => status === 'succeeded',
+    20_000,
+  );
+  const undo = async (url: string, wait: number): Promise<string> => {
+    const response = await fetch(`${url}/v1/sweeps/${sweepId}/undo?wait=${wait}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+      body: '{"reason": "the timeout was too short"}',
+    });
+    return ((await response.json()) as { id: string }).id;
+  };
+  const undoOf = async (id: string) =>
+    (
+      await host.pool.query(
+        `SELECT status, reopened, already_reopened, changed_since + gone + failed AS others,
+                (SELECT count(*)::int FROM lapse.undo_outcomes WHERE undo_id = $1) AS outcomes
+           FROM lapse.sweeps WHERE id = $1`,
+        [id],
+      )
+    ).rows[0];
+  await host.slowDown(0.0002);
+  const killed = await undo(await first.url(), 0);
+  await eventually(
+    () => undoOf(killed),
+    ({ reopened }) => reopened >= 2_000,
+    20_000,
+  );
+
+  await first.end('SIGKILL');
+  await host.speedUp();
+  const second = Service.run({ DATABASE_URL: world.databaseUrl });
+  const finished = await undo(await second.url(), 60);
+
+  const [before, after] = [await undoOf(killed), await undoOf(finished)];
+  expect(before).toMatchObject({ status: 'interrupted', outcomes: before.reopened });
+  expect(before.reopened).toBeLessThan(20_000);
+  expect(after).toMatchObject({ status: 'succeeded', already_reopened: before.reopened, others: 0, outcomes: 20_000 });
+  expect(before.reopened + after.reopened).toBe(20_000);
+  expect(await host.count('suspended')).toBe(20_000);
+  const { rows } = await host.pool.query(
+    `SELECT undo_id, count(*)::int AS count FROM lapse.timeouts WHERE reopened_at IS NOT NULL GROUP BY 1`,
+  );
+  expect(Object.fromEntries(rows.map(({ undo_id, count }) => [undo_id, count]))).toEqual({
+    [killed]: before.reopened,
+    [finished]: after.reopened,
+  });
+}, 90_000);
+
 test('a sweep is cancelled after its batch by a replica that does not run it', async () => {
   await world.host.suspendMany(2_000, 31);
   await world.host.slowDown(0.004);
