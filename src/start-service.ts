@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { type INestApplication, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { keptAdminKey } from './access/kept-admin-key.js';
@@ -17,6 +16,12 @@ const SHUT_DOWN_WITHIN_MS = 4_500;
 
 /** What has been started, to be stopped in the opposite order. */
 const started: { stop(): Promise<unknown> }[] = [];
+
+/** Starts the service, and ends the process when a signal says so, or at once where it can't start. */
+export function startService(): void {
+  stopOnSignal();
+  start().catch(giveUp);
+}
 
 async function start(): Promise<void> {
   const given = readConfiguration();
@@ -72,6 +77,3 @@ function giveUp(error: unknown): void {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   stopAll().finally(() => process.exit(1));
 }
-
-stopOnSignal();
-start().catch(giveUp);

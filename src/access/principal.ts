@@ -4,8 +4,8 @@ import type { TenantScope } from './tenant-scope.js';
 
 /** Who a credential makes the caller. */
 export interface Principal {
-  kind: 'admin-key' | 'api-key' | 'jwt' | 'cron-secret';
-  /** Names the principal in records: `admin-key`, `api-key:<publicId>`, `jwt:<subject>`, `cron-secret`. Never a secret. */
+  kind: 'admin-key' | 'api-key' | 'jwt' | 'cron-secret' | 'cli';
+  /** Names the principal in records: `admin-key`, `api-key:<publicId>`, `jwt:<subject>`, `cron-secret`, `cli:<user>`. Never a secret. */
   id: string;
   role: Role | typeof END_USER;
   /** What the credential is bound to. */
@@ -19,7 +19,7 @@ export interface Caller {
   principal: Principal;
   /** The principal's scope, narrowed to the tenant that the request names. */
   scope: TenantScope;
-  /** The network address that the request came from. */
+  /** The network address that the request came from; `local` for the command line. */
   address: string;
   requestId: string;
   /** What the route's `@Audited` calls it; undefined where the route changes nothing. */

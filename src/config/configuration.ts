@@ -66,13 +66,18 @@ export class Configuration {
     this.port = Number(environment.PORT ?? 3000);
   }
 
-  /** The same configuration, on the embedded server at `url`, with the admin key that its data directory keeps. */
-  withEmbedded(server: { url: string; adminKey: string }): Configuration {
+  /** The same configuration, on the embedded server at `url`; a service gives it the admin key that its data directory keeps. */
+  withEmbedded(server: { url: string; adminKey?: string }): Configuration {
     return Object.assign(Object.create(Configuration.prototype), this, {
       databaseUrl: server.url,
       lockDatabaseUrl: server.url,
       adminKey: this.adminKey ?? server.adminKey,
     });
+  }
+
+  /** The same configuration, of a process that sweeps on request only. */
+  withoutSchedule(): Configuration {
+    return Object.assign(Object.create(Configuration.prototype), this, { sweepCron: undefined });
   }
 }
 

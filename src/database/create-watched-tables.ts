@@ -4,11 +4,18 @@ import type { QueryRunner } from 'typeorm';
  * Creates the tables that normally another service owns, as the reference host declares them, where they are missing.
  * For the embedded server and for trials; with a real host they exist already and nothing happens. The caller lets one
  * replica at a time do it: IF NOT EXISTS alone lets two that create at once collide.
+ *
+ * @returns those that were missing, qualified.
  */
-export async function createWatchedTables(queryRunner: QueryRunner, schema: string): Promise<void> {
+export async function createWatchedTables(queryRunner: QueryRunner, schema: string): Promise<string[]> {
+  const missing: { name: string }[] = await queryRunner.query(
+    'SELECT name FROM unnest($1::text[]) WITH ORDINALITY wanted (name, place) WHERE to_regclass(name) IS NULL ORDER BY place',
+    [['conversations', 'workflow_executions'].map((table) => `"${schema}".${table}`)],
+  );
   for (const statement of statements(`"${schema}"`)) {
     await queryRunner.query(statement);
   }
+  return missing.map(({ name }) => name);
 }
 
 function statements(schema: string): string[] {

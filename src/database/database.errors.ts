@@ -40,7 +40,11 @@ export class DatabaseRefusedError extends Error {
 
 /** No connection could be had; the cause says why, with its SQLSTATE where a server said anything. */
 export class DatabaseUnreachableError extends Error {
-  constructor(override readonly cause: unknown) {
+  constructor(
+    override readonly cause: unknown,
+    /** The variable that leads there, where more than one does. */
+    readonly variable: string = 'DATABASE_URL',
+  ) {
     super(`PostgreSQL can't be reached: ${messageOf(cause)}`, { cause });
     this.name = 'DatabaseUnreachableError';
   }

@@ -10,15 +10,27 @@ const POLL_MS = 200;
 const PATIENCE_MS = 5 * 60_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
+/** What was missing. */
+export interface MigrationOutcome {
+  /** Names of the migrations that ran, in their order. */
+  migrations: string[];
+  /** The watched tables that were created, qualified. */
+  createdTables: string[];
+}
+
 /**
  * Runs the migrations that are still due, and creates the watched tables where that is asked for, all in one
  * transaction, one replica at a time.
  *
  * The lock belongs to the same transaction as the migrations: a crash frees it together with whatever was half done.
  */
-export async function migrate(dataSource: DataSource, configuration: Configuration): Promise<void> {
+export async function migrate(dataSource: DataSource, configuration: Configuration): Promise<MigrationOutcome> {
   const started = Date.now();
-  while (!(await tryToMigrate(dataSource, configuration))) {
+  for (;;) {
+    const outcome = await tryToMigrate(dataSource, configuration);
+    if (outcome) {
+      return outcome;
+    }
     // Polled, because a session that waits inside pg_advisory_xact_lock() holds back vacuum meanwhile.
     if (Date.now() - started > PATIENCE_MS) {
       throw new MigrationsBusyError(configuration.schema, Date.now() - started);
@@ -27,21 +39,26 @@ export async function migrate(dataSource: DataSource, configuration: Configurati
   }
 }
 
-async function tryToMigrate(dataSource: DataSource, configuration: Configuration): Promise<boolean> {
+/** Undefined where another process is at it. */
+async function tryToMigrate(
+  dataSource: DataSource,
+  configuration: Configuration,
+): Promise<MigrationOutcome | undefined> {
   const { schema, watchedSchema } = configuration;
   const queryRunner = dataSource.createQueryRunner();
   try {
     await queryRunner.startTransaction('READ COMMITTED');
-    const locked = await tryLock(queryRunner, schema);
-    if (locked) {
+    let outcome: MigrationOutcome | undefined;
+    if (await tryLock(queryRunner, schema)) {
       await createSchemaWhereMissing(queryRunner, schema);
-      await new MigrationExecutor(dataSource, queryRunner).executePendingMigrations();
-      if (configuration.createWatchedTables) {
-        await createWatchedTables(queryRunner, watchedSchema);
-      }
+      const executed = await new MigrationExecutor(dataSource, queryRunner).executePendingMigrations();
+      const createdTables = configuration.createWatchedTables
+        ? await createWatchedTables(queryRunner, watchedSchema)
+        : [];
+      outcome = { migrations: executed.map(({ name }) => name), createdTables };
     }
     await queryRunner.commitTransaction();
-    return locked;
+    return outcome;
   } catch (error) {
     await queryRunner.rollbackTransaction().catch(() => undefined);
     throw sqlStateOf(error) === INSUFFICIENT_PRIVILEGE ? new SchemaPermissionError(schema, error) : error;

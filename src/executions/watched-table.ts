@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
 import { WatchedTableMissingError, WatchedTableUnsuitableError } from './watched-table.errors.js';
 
-const NEEDED_COLUMNS = [
+/** What Lapse reads. */
+export const NEEDED_COLUMNS = [
   'tenant_id',
   'project_id',
   'id',
@@ -30,6 +31,10 @@ export class WatchedTable {
 
   get updatedAtType(): 'timestamptz' | 'timestamp' {
     return this.updatedAtHasZone ? 'timestamptz' : 'timestamp';
+  }
+
+  get createdAtType(): 'timestamptz' | 'timestamp' {
+    return this.createdAtHasZone ? 'timestamptz' : 'timestamp';
   }
 
   /** SQL: the column `created_at` of `alias` as a timestamptz. */

@@ -1,11 +1,18 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, StreamableFile } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { inShortTransaction } from '../database/short-transaction.js';
+import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepDto } from './sweep-answer.js';
 import { SweepsService } from './sweeps.service.js';
 
 const ASKED_EVERY_MS = 1_000;
+
+/** A count is a courtesy: where it takes longer than this, one does without. */
+const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
 
 /** Proxies give up a connection on which nothing comes for a minute, some for half of one. */
 const SILENT_FOR_AT_MOST_MS = 15_000;
@@ -13,7 +20,11 @@ const SILENT_FOR_AT_MOST_MS = 15_000;
 /** Follows sweeps in the database, so that it doesn't matter which replica runs them. */
 @Injectable()
 export class SweepProgress {
-  constructor(private readonly sweeps: SweepsService) {}
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly sweeps: SweepsService,
+    private readonly executions: OverdueExecutionsRepository,
+  ) {}
 
   /**
    * Server-sent events: the sweep as it is now, and whenever it has changed, to its end.
@@ -25,6 +36,16 @@ export class SweepProgress {
     const events = Readable.from(this.follow(scope, now), { objectMode: false });
     const stream = new StreamableFile(events, { type: 'text/event-stream; charset=utf-8' });
     return stream.setErrorHandler((_error, response) => response.destroy?.());
+  }
+
+  /** How many executions a running sweep still has before it. Reads all that is overdue, so ask it once a sweep. */
+  async countLeft(scope: TenantScope, sweep: SweepDto): Promise<number> {
+    const { timeoutSeconds, cutoff, counts } = sweep;
+    const { projectId, agentId } = sweep.scope;
+    const limit = sweep.limit === null ? null : Math.max(sweep.limit - counts.total, 0);
+    return inShortTransaction(this.dataSource, COUNT_LIMITS, (transaction) =>
+      this.executions.countDue(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, transaction),
+    );
   }
 
   private async *follow(scope: TenantScope, first: SweepDto): AsyncIterable<string> {

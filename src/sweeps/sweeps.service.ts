@@ -46,9 +46,19 @@ export class SweepsService {
     });
   }
 
-  /** Runs a sweep to its end. LockBusy where another sweep of the scope didn't end within a few seconds. */
-  async run(trigger: Trigger, caller: Caller, request: SweepRequest): Promise<SweepEntity | LockBusy> {
-    return this.runner.run(this.plan(trigger, caller.scope, caller, request)).catch(asProblem);
+  /**
+   * Runs a sweep to its end. LockBusy where another sweep of the scope didn't end within a few seconds.
+   *
+   * @param onStarted is told the sweep's id once it is on record.
+   * @throws SweepsUnavailableError
+   */
+  async run(
+    trigger: Trigger,
+    caller: Caller,
+    request: SweepRequest,
+    onStarted?: (sweepId: string) => void,
+  ): Promise<SweepEntity | LockBusy> {
+    return this.runner.run(this.plan(trigger, caller.scope, caller, request), onStarted).catch(asProblem);
   }
 
   /**

@@ -11,7 +11,7 @@ import {
   PostgresStopTimeoutError,
   ServerUserMissingError,
 } from './embedded-postgres.errors.js';
-import { claimOwnership, ensureDatabase, type OwnerConnection, release } from './owner.js';
+import { claimOwnership, ensureDatabase, isOwnedAndReady, type OwnerConnection, release } from './owner.js';
 import { findPostmaster, holdsWithin, isPostmaster, type Postmaster, SHUTDOWN, shutDown } from './postmaster.js';
 import { createCluster, type Installation, ServerProcess } from './server.js';
 
@@ -78,10 +78,28 @@ export class EmbeddedPostgres {
         await server.stop();
         throw error;
       }
-      const url = `postgres://${ROLE}:${password}@127.0.0.1:${server.port}/${DATABASE}`;
-      return new EmbeddedPostgres(url, installation.directory.path, server, owner);
+      return new EmbeddedPostgres(urlOf(server.port, password), installation.directory.path, server, owner);
     } catch (error) {
       throw asStartFailure(error, options.dataDirectory);
+    }
+  }
+
+  /**
+   * The URL of the server that another live process owns on the directory; undefined where there is none, or where it is
+   * just starting or stopping. Creates and ends nothing.
+   *
+   * @throws PostgresStartFailedError where the password of the cluster can't be read
+   */
+  static async findRunning(dataDirectory: string): Promise<string | undefined> {
+    try {
+      const server = await findPostmaster(pgDataIn(dataDirectory));
+      if (!server?.ready) return undefined;
+      const account = await ServerAccount.toRun(pgDataIn(dataDirectory));
+      const password = await (await DataDirectory.open(dataDirectory, account)).password();
+      const usable = await isOwnedAndReady({ port: server.port, password }, DATABASE).catch(() => false);
+      return usable ? urlOf(server.port, password) : undefined;
+    } catch (error) {
+      throw asStartFailure(error, dataDirectory);
     }
   }
 
@@ -102,6 +120,10 @@ export class EmbeddedPostgres {
     process.off('exit', this.interruptOnExit);
     await release(this.owner);
   }
+}
+
+function urlOf(port: number, password: string): string {
+  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`;
 }
 
 /** All that has to be there before a server can start. */

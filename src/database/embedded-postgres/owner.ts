@@ -20,17 +20,7 @@ export type OwnerConnection = pg.Client & { ref(): void; unref(): void };
  * @throws the error of `pg` where the server can't be asked
  */
 export async function claimOwnership(server: { port: number; password: string }): Promise<OwnerConnection | undefined> {
-  const client = new pg.Client({
-    host: '127.0.0.1',
-    port: server.port,
-    user: ROLE,
-    password: server.password,
-    database: 'postgres',
-    application_name: 'lapse-embedded-owner',
-    connectionTimeoutMillis: 5_000,
-  }) as OwnerConnection;
-  // The server may go away at any time, by our own stop for one; without a listener that would end this process.
-  client.on('error', () => {});
+  const client = clientOf(server);
   try {
     await client.connect();
     await client.query('SET idle_session_timeout = 0; SET statement_timeout = 0');
@@ -43,6 +33,29 @@ export async function claimOwnership(server: { port: number; password: string })
   return undefined;
 }
 
+/**
+ * Whether a live process owns the server, and has made it ready to be used. Asks without claiming anything, so that it
+ * is in nobody's way.
+ *
+ * @throws the error of `pg` where the server can't be asked
+ */
+export async function isOwnedAndReady(server: { port: number; password: string }, database: string): Promise<boolean> {
+  const client = clientOf(server);
+  try {
+    await client.connect();
+    const { rows } = await client.query(
+      `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $2) AND EXISTS (
+         SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+            AND (l.classid::bigint << 32) + l.objid::bigint = $1) AS ready`,
+      [OWNER_LOCK, database],
+    );
+    return rows[0].ready;
+  } finally {
+    await release(client);
+  }
+}
+
 /** Gives the claim back; a server that is gone already is no failure. */
 export async function release(client: OwnerConnection): Promise<void> {
   client.ref();
@@ -53,6 +66,21 @@ export async function release(client: OwnerConnection): Promise<void> {
 export async function ensureDatabase(client: pg.Client, name: string): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
   if (rowCount === 0) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+}
+
+function clientOf(server: { port: number; password: string }): OwnerConnection {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: server.port,
+    user: ROLE,
+    password: server.password,
+    database: 'postgres',
+    application_name: 'lapse-embedded-owner',
+    connectionTimeoutMillis: 5_000,
+  }) as OwnerConnection;
+  // The server may go away at any time, by our own stop for one; without a listener that would end this process.
+  client.on('error', () => {});
+  return client;
 }
 
 async function lock(client: pg.Client): Promise<boolean> {
