@@ -16,7 +16,7 @@ module.exports = {
       name: 'no-orphans',
       comment: 'What nobody imports is dead, unless it is a program, a test or a setting.',
       severity: 'error',
-      from: { orphan: true, pathNot: '(\\.spec\\.ts$|^bench/|^test/support/.*\\.mjs$|^src/(main|openapi)\\.ts$)' },
+      from: { orphan: true, pathNot: '(\\.spec\\.ts$|^bench/|^test/support/.*\\.mjs$|^src/(main|openapi|cli)\\.ts$)' },
       to: {},
     },
     {
@@ -54,6 +54,29 @@ module.exports = {
       severity: 'error',
       from: path('\\.(controller|scheduler)\\.ts$'),
       to: path('\\.(repository|entity|controller|scheduler)\\.ts$|^node_modules/(typeorm|pg)/'),
+    },
+    {
+      name: 'commands-call-services',
+      comment:
+        'A command is another way in beside the routes: the same services, rules and DTOs, no SQL of its own and no second way to do anything.',
+      severity: 'error',
+      from: { path: '^src/cli/', pathNot: '^src/cli/doctor/' },
+      to: path('\\.(repository|entity|controller|scheduler)\\.ts$|^node_modules/pg/'),
+    },
+    {
+      name: 'doctor-asks-the-catalogue',
+      comment:
+        'What the doctor looks at may be missing, so it asks PostgreSQL itself and boots nothing: no module, no service that needs one.',
+      severity: 'error',
+      from: path('^src/cli/doctor/'),
+      to: path('\\.(module|service|repository|controller|scheduler)\\.ts$'),
+    },
+    {
+      name: 'nothing-imports-commands',
+      comment: 'The service runs without its command line.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cli(/|\\.ts$)' },
+      to: path('^src/cli/'),
     },
     {
       name: 'services-know-no-routes',

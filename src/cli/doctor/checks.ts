@@ -1,0 +1,23 @@
+import type { Check } from './check.js';
+import { clockCheck } from './clock.check.js';
+import { conversationsCheck } from './conversations.check.js';
+import { indexesCheck } from './indexes.check.js';
+import { locksCheck } from './locks.check.js';
+import { migrationsCheck } from './migrations.check.js';
+import { overdueCheck } from './overdue.check.js';
+import { privilegesCheck } from './privileges.check.js';
+import { scheduleCheck } from './schedule.check.js';
+import { versionCheck } from './version.check.js';
+
+/** What is looked at once there is a connection and the watched table is found, or not, in the order of the report. */
+export const CHECKS: readonly Check[] = [
+  versionCheck,
+  migrationsCheck,
+  indexesCheck,
+  privilegesCheck,
+  conversationsCheck,
+  overdueCheck,
+  clockCheck,
+  locksCheck,
+  scheduleCheck,
+];

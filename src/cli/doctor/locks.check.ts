@@ -1,0 +1,33 @@
+import { LockConnections } from '../../locks/lock-connections.js';
+import { proveLocks } from '../../locks/lock-proof.js';
+import { LocksUnreliableError } from '../../locks/locks.errors.js';
+import type { Check } from './check.js';
+import { fail, ok, skip } from './finding.js';
+
+/** As the service does before it starts: two connections at once, through whatever pooler there is. */
+export const locksCheck: Check = {
+  name: 'locks',
+  needs: 'configuration',
+  async look({ lockDatabaseUrl, databaseUrl, schema }, isConnected) {
+    if (lockDatabaseUrl === databaseUrl && !isConnected) {
+      return skip('there is no connection');
+    }
+    const connections = new LockConnections({ application: 'lapse', databaseUrl: lockDatabaseUrl, schema });
+    const variable = lockDatabaseUrl === databaseUrl ? 'DATABASE_URL' : 'LAPSE_LOCK_DATABASE_URL';
+    try {
+      await proveLocks(lockDatabaseUrl, connections);
+      const { host, pathname } = new URL(lockDatabaseUrl);
+      return ok(`advisory locks are kept for a transaction on ${host}${pathname} (${variable})`);
+    } catch (error) {
+      if (error instanceof LocksUnreliableError) {
+        return fail(
+          `advisory locks don't work through ${error.where} (${variable}): ${error.because}`,
+          'let LAPSE_LOCK_DATABASE_URL lead to PostgreSQL itself, or to a pooler in session or transaction mode',
+        );
+      }
+      throw error;
+    } finally {
+      await connections.onApplicationShutdown();
+    }
+  },
+};

@@ -1,0 +1,36 @@
+import type { Configuration } from '../../config/configuration.js';
+import { WatchedTableMissingError, WatchedTableUnsuitableError } from '../../executions/watched-table.errors.js';
+import type { WatchedTable } from '../../executions/watched-table.js';
+import { fail, type Outcome, ok, warn } from './finding.js';
+
+/** Where `LAPSE_CREATE_WATCHED_TABLES` is on, as it is without `DATABASE_URL`. */
+export const WILL_BE_CREATED = 'run "lapse migrate", or start the service: it is created there';
+
+export function describeWatchedTable({ name, updatedAtType, createdAtType, partitioned }: WatchedTable): Outcome {
+  const types = `updated_at ${updatedAtType}, created_at ${createdAtType}`;
+  const withoutZone = [updatedAtType, createdAtType].includes('timestamp');
+  return ok(
+    `${name}: ${types}${withoutZone ? ' (rows without a zone are read as UTC)' : ''}, ${partitioned ? '' : 'not '}partitioned`,
+  );
+}
+
+/** @throws the error itself where it is none of the watched table's. */
+export function explainWatchedTable(error: unknown, { createWatchedTables }: Configuration): Outcome {
+  if (error instanceof WatchedTableMissingError) {
+    if (createWatchedTables) {
+      return warn(`there is no table "${error.schema}".workflow_executions yet`, WILL_BE_CREATED);
+    }
+    return fail(
+      `there is no table "${error.schema}".workflow_executions`,
+      'set LAPSE_WATCHED_SCHEMA to the schema that holds it and check that DATABASE_URL leads to its database, or set ' +
+        'LAPSE_CREATE_WATCHED_TABLES=true to have it created',
+    );
+  }
+  if (error instanceof WatchedTableUnsuitableError) {
+    return fail(
+      `"${error.schema}".workflow_executions: ${error.faults.join('; ')}`,
+      'let LAPSE_WATCHED_SCHEMA lead to a table with the columns that Lapse works on, or migrate this one',
+    );
+  }
+  throw error;
+}

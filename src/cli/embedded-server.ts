@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Configuration } from '../config/configuration.js';
+import { DataDirectoryInUseError } from '../database/embedded-postgres/embedded-postgres.errors.js';
+import { EmbeddedPostgres } from '../database/embedded-postgres/embedded-postgres.js';
+import type { CommandRun } from './command-run.js';
+
+/** A service that is just starting owns its server before it can be used. */
+const PATIENCE_MS = 15_000;
+const POLL_MS = 100;
+
+/**
+ * Without `DATABASE_URL`: leads to the server of the service that runs on the data directory, or starts one for as long
+ * as the command runs.
+ *
+ * @throws what `EmbeddedPostgres.start` throws.
+ */
+export async function withServer(given: Configuration, run: CommandRun): Promise<Configuration> {
+  if (!given.embedded) {
+    return given;
+  }
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const url = (await EmbeddedPostgres.findRunning(given.dataDirectory)) ?? (await startFor(run, given, deadline));
+    if (url !== undefined) {
+      return given.withEmbedded({ url });
+    }
+    await delay(POLL_MS);
+  }
+}
+
+/** Undefined where a service has been quicker: then its server is about to be ready. */
+async function startFor(
+  run: CommandRun,
+  { dataDirectory }: Configuration,
+  deadline: number,
+): Promise<string | undefined> {
+  try {
+    const server = await EmbeddedPostgres.start({ dataDirectory });
+    run.started(server);
+    return server.url;
+  } catch (error) {
+    if (error instanceof DataDirectoryInUseError && Date.now() < deadline) {
+      return undefined;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,20 @@
+import { DatabaseUnreachableError, messageOf } from '../database/database.errors.js';
+import { ProblemError } from '../http/problem.error.js';
+import { printable } from './output.js';
+
+const MOST_LINES = 40;
+
+/** What a person is told of an error: words, never a stack. */
+export function textOf(error: unknown): string {
+  const text = messageOf(error) + hintOn(error);
+  return text.split('\n').slice(0, MOST_LINES).map(printable).join('\n');
+}
+
+function hintOn(error: unknown): string {
+  if (error instanceof DatabaseUnreachableError) {
+    return `; start it, or check ${error.variable} ("lapse doctor" looks closer)`;
+  }
+  // Over HTTP the cause of a 503 goes to the log; here whoever reads it is the operator.
+  const { cause } = error as { cause?: unknown };
+  return error instanceof ProblemError && error.status >= 500 && cause !== undefined ? ` (${messageOf(cause)})` : '';
+}

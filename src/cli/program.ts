@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addDoctorCommand } from './doctor.command.js';
+import { EXIT, EXIT_CODES_HELP } from './exit-codes.js';
+import { addKeysCommand } from './keys.command.js';
+import { addMigrateCommand } from './migrate.command.js';
+import { addServeCommand } from './serve.command.js';
+import { addSweepCommand } from './sweep.command.js';
+
+/** In the order in which help lists them. Each adds its words and options, and loads the service only when it runs. */
+const COMMANDS = [addServeCommand, addMigrateCommand, addSweepCommand, addKeysCommand, addDoctorCommand];
+
+const HELP = `
+The configuration is the service's own: DATABASE_URL and the LAPSE_ variables of the README. Without DATABASE_URL a
+command works on the PostgreSQL under LAPSE_DATA_DIR: on the one of a service that runs there, or on one that is
+started for the command.
+
+Examples:
+  $ lapse doctor                                   what is wrong, and what to do
+  $ lapse sweep --dry-run                          how much is overdue
+  $ lapse sweep --tenant acme --reason "Incident"  time out what is overdue of one tenant
+  $ lapse keys create --name ci --role operator    a key for the API
+${EXIT_CODES_HELP}`;
+
+/** Reads the arguments and runs the command that they name. Every way ends with a code of `EXIT`. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      throw error;
+    }
+    // Help and the version that were asked for come this way too.
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.wrongUsage;
+  }
+}
+
+function program(): Command {
+  const lapse = new Command('lapse')
+    .description('Times out workflow executions that waited too long for a person’s approval.')
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help, also of each command')
+    .helpCommand('help [command]', 'show help of a command')
+    .addHelpText('after', HELP)
+    .showHelpAfterError('"lapse --help" has all commands, "lapse <command> --help" the options of one.')
+    .exitOverride();
+  for (const add of COMMANDS) {
+    add(lapse);
+  }
+  return lapse;
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return version;
+}
