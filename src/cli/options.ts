@@ -8,23 +8,30 @@ import { OptionsInvalidError } from './cli.errors.js';
 const SHORTEST_MS = milliseconds('1s');
 const LONGEST_MS = milliseconds('3650d');
 
+/** Whole seconds, as LAPSE_APPROVAL_TIMEOUT is written. */
+export const DURATION_ALLOWED = `a duration of whole seconds from ${formatDuration(SHORTEST_MS)} to ${formatDuration(LONGEST_MS)}, such as 90s, 30m or 2h`;
+
+type Words<T> = Partial<Record<keyof T & string, string>>;
+
 /**
  * Checks what was given by the rules of the API's own DTO.
  *
  * @param names what each field is called on the command line.
+ * @param allowed what a field may be, where the command line writes it otherwise than the API; completes "must be …".
  * @throws OptionsInvalidError with every fault at once.
  */
 export async function checked<T extends object>(
   type: ClassConstructor<T>,
   fields: { [K in keyof T]?: unknown },
-  names: Partial<Record<keyof T & string, string>>,
+  names: Words<T>,
+  allowed: Words<T> = {},
 ): Promise<T> {
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
   try {
     return (await new InputPipe().transform(given, { type: 'body', metatype: type })) as T;
   } catch (error) {
     if (error instanceof InvalidInputError) {
-      throw new OptionsInvalidError((error.errors ?? []).map((fault) => faultText(fault, given, names)));
+      throw new OptionsInvalidError((error.errors ?? []).map((fault) => faultText(fault, given, names, allowed)));
     }
     throw error;
   }
@@ -35,27 +42,22 @@ export function numberIn(text: string | undefined): number | string | undefined 
   return text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
-/**
- * Whole seconds of a duration, undefined where it is left out.
- *
- * @throws OptionsInvalidError
- */
-export function secondsIn(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) {
-    return undefined;
-  }
-  const ms = parseDuration(text);
-  if (ms === undefined || ms % 1000 !== 0 || ms < SHORTEST_MS || ms > LONGEST_MS) {
-    const allowed = `from ${formatDuration(SHORTEST_MS)} to ${formatDuration(LONGEST_MS)}, such as 90s, 30m or 2h`;
-    throw new OptionsInvalidError([
-      `${option} must be a duration of whole seconds ${allowed}, not ${JSON.stringify(text)}`,
-    ]);
-  }
-  return ms / 1000;
+/** Whole seconds where the text is a duration that is allowed; any other text as it is, for the check to refuse. */
+export function secondsIn(text: string | undefined): number | string | undefined {
+  const ms = parseDuration(text ?? '') ?? Number.NaN;
+  return ms % 1000 === 0 && ms >= SHORTEST_MS && ms <= LONGEST_MS ? ms / 1000 : text;
 }
 
-function faultText({ path, message }: InputFault, given: object, names: Readonly<Record<string, string | undefined>>) {
+function faultText(
+  { path, message }: InputFault,
+  given: Readonly<Record<string, unknown>>,
+  names: Readonly<Record<string, string | undefined>>,
+  allowed: Readonly<Record<string, string | undefined>>,
+): string {
   const field = path.replace(/^body\./, '');
   const name = names[field] ?? field;
+  if (allowed[field] !== undefined) {
+    return `${name} must be ${allowed[field]}, not ${JSON.stringify(given[field])}`;
+  }
   return field in given ? `${name} ${message}` : `${name} is missing; it ${message.replace(/, not undefined$/, '')}`;
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Caller } from '../access/principal.js';
 import type { SweepDto } from '../sweeps/sweep-answer.js';
 import type { RequestSweepBody } from '../sweeps/sweeps.dto.js';
+import { CommandFailedError } from './cli.errors.js';
 import { CommandRun } from './command-run.js';
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
 import { printJson, printList, printProperties } from './output.js';
@@ -64,7 +65,7 @@ async function sweepNow(run: CommandRun, options: SweepOptions): Promise<ExitCod
   const { cliCaller, onRecord } = await import('./cli-caller.js');
   const app = await openApplication(run);
   const caller = cliCaller('sweep.request', request.tenantId);
-  const sweep = await onRecord(app, caller, null, () => sweepToEnd(app, caller, request, options));
+  const sweep = await onRecord(app, caller, null, () => sweepToEnd(app, caller, request, options)).catch(asBusy);
   if (options.json) {
     printJson(sweep);
   } else {
@@ -79,19 +80,20 @@ async function sweepNow(run: CommandRun, options: SweepOptions): Promise<ExitCod
 /** @throws OptionsInvalidError */
 async function requestIn(options: SweepOptions): Promise<RequestSweepBody> {
   const { RequestSweepBody } = await import('../sweeps/sweeps.dto.js');
-  const { checked, numberIn, secondsIn } = await import('./options.js');
+  const { checked, DURATION_ALLOWED, numberIn, secondsIn } = await import('./options.js');
   return checked(
     RequestSweepBody,
     {
       tenantId: options.tenant,
       projectId: options.project,
       agentId: options.agent,
-      timeoutSeconds: secondsIn('--timeout', options.timeout),
+      timeoutSeconds: secondsIn(options.timeout),
       limit: numberIn(options.limit),
       dryRun: options.dryRun,
       reason: options.reason,
     },
     OPTION_OF,
+    { timeoutSeconds: DURATION_ALLOWED },
   );
 }
 
@@ -146,6 +148,12 @@ async function printFailures(app: INestApplicationContext, caller: Caller, { id,
       nextTryAt,
     ]),
   );
+}
+
+/** Another sweep of the scope is no failure to a script: it has a code of its own. */
+async function asBusy(error: unknown): Promise<never> {
+  const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
+  throw error instanceof SweepBusyError ? new CommandFailedError(error.message, EXIT.busy, error) : error;
 }
 
 function exitCodeOf({ status }: SweepDto): ExitCode {

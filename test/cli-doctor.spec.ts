@@ -1,0 +1,151 @@
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { buildCommandLine, Command, type Ended } from './support/command-line.js';
+import { createDatabase, dropDatabase } from './support/databases.js';
+import { useDatabase } from './support/world.js';
+
+const world = useDatabase();
+const cleanups: (() => Promise<unknown>)[] = [];
+
+beforeAll(buildCommandLine, 120_000);
+beforeEach(() => world.host.clear());
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) {
+    await cleanup();
+  }
+});
+
+interface Examined extends Ended {
+  /** The verdict of each check. */
+  verdicts: Record<string, string>;
+  // biome-ignore lint/suspicious/noExplicitAny: what the program printed
+  findings: any[];
+}
+
+async function doctor(environment: Record<string, string> = {}): Promise<Examined> {
+  const ended = await Command.run(['doctor', '--json'], { DATABASE_URL: world.databaseUrl, ...environment });
+  const { healthy, findings } = JSON.parse(ended.stdout);
+  expect(healthy).toBe(ended.code === 0);
+  const verdicts = Object.fromEntries(
+    findings.map(({ check, verdict }: Record<string, string>) => [check, verdict]),
+  ) as Record<string, string>;
+  return { ...ended, findings, verdicts };
+}
+
+function of({ findings }: Examined, check: string): { verdict: string; seen: string; remedy: string } {
+  return findings.find((finding) => finding.check === check);
+}
+
+function sql(text: string): Promise<unknown> {
+  return world.host.pool.query(text);
+}
+
+const ALL_OK = Object.fromEntries(
+  'connection,watched table,version,migrations,indexes,privileges,conversations,overdue,clock,locks,schedule'
+    .split(',')
+    .map((check) => [check, 'ok']),
+);
+
+test('where all is well, each check is a line with ok, and the code is 0', async () => {
+  const { code, stdout, stderr } = await Command.run(['doctor'], { DATABASE_URL: world.databaseUrl });
+
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.match(/^\w+/gm)).toEqual(Object.keys(ALL_OK).map(() => 'ok'));
+  expect(stdout).toMatch(/updated_at timestamp, .*rows without a zone are read as UTC\), not partitioned/);
+  const { username, password } = new URL(world.databaseUrl);
+  expect(stdout).toContain(`as role "${username}"`);
+  expect(password === '' || !stdout.includes(password)).toBe(true);
+});
+
+test('what is only slow, switched off, overdue or out of step is a warning with its remedy, and the code is 0', async () => {
+  await world.host.suspend({ minutes: 61 });
+  await world.host.suspend({ minutes: 59 });
+  await sql('DROP INDEX workflow_executions_suspended_by_tenant');
+  cleanups.push(() =>
+    sql(`CREATE INDEX workflow_executions_suspended_by_tenant
+           ON workflow_executions (tenant_id, updated_at, project_id, id) WHERE status = 'suspended'`),
+  );
+
+  const examined = await doctor({ LAPSE_SWEEP_CRON: 'off', LAPSE_SCHEMA: 'elsewhere' });
+
+  expect(examined.code).toBe(0);
+  const warned = { indexes: 'warn', overdue: 'warn', schedule: 'warn', migrations: 'warn' };
+  expect(examined.verdicts).toEqual({ ...ALL_OK, ...warned });
+  expect(of(examined, 'indexes').remedy).toContain(
+    'CREATE INDEX CONCURRENTLY workflow_executions_suspended_by_tenant ON public.workflow_executions ' +
+      `(tenant_id, updated_at, project_id, id) WHERE status = 'suspended';`,
+  );
+  expect(of(examined, 'overdue').seen).toMatch(/^1 suspended for 1h or longer/);
+  expect(of(examined, 'schedule').remedy).toContain('lapse sweep');
+  expect(of(examined, 'migrations').remedy).toContain('lapse migrate');
+});
+
+test('a missing table fails, is told with what to set, and nothing is created by looking', async () => {
+  const DATABASE_URL = await createDatabase('nothing');
+  cleanups.push(() => dropDatabase(DATABASE_URL));
+
+  const [first, again] = [
+    await doctor({ DATABASE_URL }),
+    await doctor({ DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true' }),
+  ];
+
+  expect(first.code).toBe(1);
+  expect(of(first, 'watched table')).toMatchObject({
+    verdict: 'fail',
+    seen: 'there is no table "public".workflow_executions',
+    remedy: expect.stringContaining('LAPSE_WATCHED_SCHEMA'),
+  });
+  expect(first.verdicts).toMatchObject({ migrations: 'warn', indexes: 'skip', privileges: 'skip', locks: 'ok' });
+  expect(again.code).toBe(0);
+  expect(again.verdicts).toMatchObject({ 'watched table': 'warn', migrations: 'warn' });
+});
+
+test('a role that lacks privileges is told which, with the statements that an owner must run', async () => {
+  const role = `doctors_${Date.now()}`;
+  await sql(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'; GRANT SELECT ON workflow_executions TO ${role}`);
+  cleanups.push(() => sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`));
+  const url = new URL(world.databaseUrl);
+  [url.username, url.password] = [role, 'hunter2'];
+
+  const examined = await doctor({ DATABASE_URL: url.href, LAPSE_SCHEMA: 'theirs' });
+
+  expect(examined.code).toBe(1);
+  expect(of(examined, 'privileges')).toEqual({
+    check: 'privileges',
+    verdict: 'fail',
+    seen: `role "${role}" lacks UPDATE on "public".workflow_executions`,
+    remedy: `let the owner of the table run:\nGRANT UPDATE ON "public".workflow_executions TO "${role}";`,
+  });
+  expect(of(examined, 'conversations').remedy).toContain('GRANT SELECT ON "public".conversations');
+  expect(of(examined, 'migrations').remedy).toContain(`CREATE SCHEMA "theirs" AUTHORIZATION "${role}"`);
+  expect(examined.stdout).not.toContain('hunter2');
+});
+
+test('a database that is away, or refuses, fails in words; what needs it is skipped, and the code is 1', async () => {
+  const wrong = new URL(world.databaseUrl);
+  wrong.pathname = '/no_such_database';
+  const [away, refused, faulty] = await Promise.all([
+    doctor({ DATABASE_URL: 'postgres://lapse:hunter2@127.0.0.1:1/app' }),
+    doctor({ DATABASE_URL: wrong.href }),
+    doctor({ LAPSE_APPROVAL_TIMEOUT: 'soon' }),
+  ]);
+
+  expect([away.code, refused.code, faulty.code]).toEqual([1, 1, 1]);
+  expect(of(away, 'connection').seen).toMatch(/^127\.0\.0\.1:1: PostgreSQL can't be reached: connect ECONNREFUSED/);
+  expect(of(refused, 'connection').seen).toMatch(/database "no_such_database" does not exist/);
+  expect(away.verdicts).toMatchObject({ 'watched table': 'skip', clock: 'skip', locks: 'skip', schedule: 'ok' });
+  expect(of(faulty, 'configuration').seen).toMatch(/LAPSE_APPROVAL_TIMEOUT must be a duration/);
+  expect(away.stdout + away.stderr).not.toMatch(/hunter2|\n\s+at /);
+});
+
+test('a clock that is wrong by more than a second is a warning', async () => {
+  const options = '--import @swc-node/register/esm-register --import ./test/locks/skewed-clock.ts';
+
+  const examined = await doctor({ NODE_OPTIONS: options, CLOCK_SKEW_MS: '90000' });
+
+  expect(of(examined, 'clock')).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringMatching(/differ by (89|90)\d{3} ms$/),
+    remedy: expect.stringContaining('NTP'),
+  });
+  expect(examined.code).toBe(0);
+});

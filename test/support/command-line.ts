@@ -1,0 +1,86 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { userInfo } from 'node:os';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { testServer } from './databases.js';
+import type { Host } from './host.js';
+
+const PROGRAM = 'dist/cli.js';
+
+/** Who a command says that it is. */
+export const ME = `cli:${userInfo().username}`;
+
+/** What a command left behind. */
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Builds what changed, as `npm run lapse` does; one test file at a time, so that none runs what another is writing. */
+export async function buildCommandLine(): Promise<void> {
+  const turn = new pg.Client({ connectionString: testServer() });
+  await turn.connect();
+  try {
+    await turn.query('SELECT pg_advisory_lock(1)');
+    await promisify(execFile)(process.execPath, ['node_modules/typescript/bin/tsc', '--build', 'tsconfig.build.json']);
+  } finally {
+    await turn.end();
+  }
+}
+
+/** A command as a user starts it: the built program, with an environment that holds nothing but what is given. */
+export class Command {
+  stdout = '';
+  stderr = '';
+  private readonly closed: Promise<unknown[]>;
+
+  private constructor(private readonly child: ChildProcess) {
+    this.closed = once(child, 'close');
+    child.stdout?.on('data', (chunk) => {
+      this.stdout += chunk;
+    });
+    child.stderr?.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+  }
+
+  static start(args: readonly string[], environment: Record<string, string>): Command {
+    return Command.spawn(process.execPath, [PROGRAM, ...args], environment);
+  }
+
+  /** With a terminal for standard output and standard error, which come as one. */
+  static startInTerminal(args: readonly string[], environment: Record<string, string>): Command {
+    const line = [process.execPath, PROGRAM, ...args].join(' ');
+    return Command.spawn('script', ['--quiet', '--return', '--command', line, '/dev/null'], environment);
+  }
+
+  /** To its end. */
+  static run(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
+    return Command.start(args, environment).ended();
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  async ended(): Promise<Ended> {
+    await this.closed;
+    return { code: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  private static spawn(program: string, args: readonly string[], environment: Record<string, string>): Command {
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...environment };
+    return new Command(spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+}
+
+/** Who did what, oldest first. */
+export async function auditLogOf(host: Host): Promise<Record<string, unknown>[]> {
+  const { rows } = await host.pool.query(
+    `SELECT principal_kind AS kind, principal_id AS who, tenant_id AS tenant, address, action, outcome, code, target
+       FROM lapse.audit_log ORDER BY id`,
+  );
+  return rows;
+}
