@@ -62,6 +62,8 @@ export class CommandRun {
     this.interruptedBy = signal;
     await this.stopAll();
     await delay(LAST_WORDS_WITHIN_MS);
+    // What was just starting when the signal came is stopped once it is up.
+    await this.stopAll();
     process.exit(EXIT_ON[signal]);
   }
 

@@ -35,9 +35,10 @@ async function startFor(
   deadline: number,
 ): Promise<string | undefined> {
   try {
-    const server = await EmbeddedPostgres.start({ dataDirectory });
-    run.started(server);
-    return server.url;
+    const starting = EmbeddedPostgres.start({ dataDirectory });
+    // From now on, not once it is up: a signal in between would leave the server behind.
+    run.started({ stop: async () => (await starting.catch(() => undefined))?.stop() });
+    return (await starting).url;
   } catch (error) {
     if (error instanceof DataDirectoryInUseError && Date.now() < deadline) {
       return undefined;
