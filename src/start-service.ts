@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { type INestApplication, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { keptAdminKey } from './access/kept-admin-key.js';
@@ -14,11 +15,18 @@ import { ServiceLogger } from './service-logger.js';
 /** Docker gives ten seconds between SIGTERM and SIGKILL; a shutdown that takes longer than this is cut off by us. */
 const SHUT_DOWN_WITHIN_MS = 4_500;
 
+/**
+ * By how much of itself the heap may grow before it is cleaned: V8 would let it become several times what is in use
+ * before it looks, and a long download fill a small container with what nobody needs any more.
+ */
+const HEAP_GROWING_PERCENT = 20;
+
 /** What has been started, to be stopped in the opposite order. */
 const started: { stop(): Promise<unknown> }[] = [];
 
 /** Starts the service, and ends the process when a signal says so, or at once where it can't start. */
 export function startService(): void {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   stopOnSignal();
   start().catch(giveUp);
 }

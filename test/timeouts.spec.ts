@@ -87,7 +87,8 @@ test('as CSV the whole list comes as a table, in which no text is a formula', as
   expect(headers.get('content-disposition')).toBe('attachment; filename="timeouts.csv"');
   const [header, ...rows] = body.trim().split('\r\n');
   expect(header).toBe(
-    'id,sweepId,tenantId,projectId,executionId,agentId,conversationId,toolCallId,toolName,suspendedSince,deadline,timedOutAt',
+    'id,sweepId,tenantId,projectId,executionId,agentId,conversationId,toolCallId,toolName,suspendedSince,deadline,' +
+      'timedOutAt,trigger,resurrectedAt,resurrectedStatus,reopenedAt,reopenedBy,reopenReason,undoId,outcome,failure',
   );
   expect(rows).toHaveLength(2);
   expect(rows.join()).toContain(",'=cmd(),");

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
+import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from './watched-table.js';
 
 /** The newest execution of a conversation; its members have no meaning where the conversation has none. */
@@ -15,8 +17,25 @@ export interface LatestExecution {
   deadline: Date;
 }
 
+/** One conversation that somebody asks about. */
+interface Question {
+  scope: TenantScope;
+  conversation: { tenantId: string; projectId: string; conversationId: string };
+  endUserId: string | undefined;
+  timeoutSeconds: number;
+}
+
 @Injectable()
 export class PendingApprovalsRepository {
+  /**
+   * User interfaces poll, and planning the query costs the server more than answering it. Whatever is asked in one turn
+   * of the event loop is asked of the database at once; nobody waits longer for that, and nothing is remembered.
+   */
+  private readonly questions = new DataLoader<Question, LatestExecution | null>(
+    (questions) => this.answerAcrossTenants(questions),
+    { cache: false, maxBatchSize: 100, batchScheduleFn: (ask) => void setImmediate(ask) },
+  );
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly watched: WatchedTable,
@@ -26,28 +45,62 @@ export class PendingApprovalsRepository {
    * @param endUserId asks on behalf of that user: its own conversations, and those of nobody in particular.
    * @returns null where the conversation isn't there, or not for that user.
    */
-  async findLatest(
+  findLatest(
     scope: TenantScope,
-    { tenantId, projectId, conversationId }: { tenantId: string; projectId: string; conversationId: string },
+    conversation: Question['conversation'],
     endUserId: string | undefined,
     timeoutSeconds: number,
   ): Promise<LatestExecution | null> {
-    const [found] = await this.dataSource.query(
-      `SELECT e.*
-         FROM "${this.watched.schema}".conversations c
+    return this.questions.load({ scope, conversation, endUserId, timeoutSeconds });
+  }
+
+  /** Each question has its own scope. One that the database can't read, such as an id in its encoding, fails alone. */
+  private async answerAcrossTenants(questions: readonly Question[]): Promise<(LatestExecution | null | Error)[]> {
+    try {
+      return await this.findAllAcrossTenants(questions);
+    } catch (error) {
+      if (questions.length === 1 || sqlStateOf(error) === undefined) {
+        throw error;
+      }
+      return Promise.all(
+        questions.map((question) =>
+          this.findAllAcrossTenants([question]).then(
+            ([answer]) => answer ?? null,
+            (own) => own,
+          ),
+        ),
+      );
+    }
+  }
+
+  private async findAllAcrossTenants(questions: readonly Question[]): Promise<(LatestExecution | null)[]> {
+    const rows: (LatestExecution & { number: number })[] = await this.dataSource.query(
+      `SELECT asked.number::int, e.*
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[]) WITH ORDINALITY
+              AS asked (tenant_id, project_id, id, end_user_id, scope, timeout_seconds, number)
+         JOIN "${this.watched.schema}".conversations c
+           ON c.tenant_id = asked.tenant_id AND c.project_id = asked.project_id AND c.id = asked.id
          LEFT JOIN LATERAL (
            SELECT e.id AS "executionId", e.metadata -> 'pendingToolApproval' AS pending,
-                  ${this.watched.isWaiting('e', 'statement_timestamp()', '$5')} AS waits,
-                  ${this.watched.updatedAt('e')} AS "suspendedSince", ${this.watched.deadline('e', '$5')} AS deadline
+                  ${this.watched.isWaiting('e', 'statement_timestamp()', 'asked.timeout_seconds')} AS waits,
+                  ${this.watched.updatedAt('e')} AS "suspendedSince",
+                  ${this.watched.deadline('e', 'asked.timeout_seconds')} AS deadline
              FROM ${this.watched.name} e
             WHERE e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.conversation_id = c.id
             ORDER BY e.created_at DESC, e.id DESC
             LIMIT 1) e ON true
-        WHERE c.tenant_id = $1 AND c.project_id = $2 AND c.id = $3
-          AND ($4::text IS NULL OR coalesce(c.user_id, '') IN ('', $4))
-          AND ($6::text IS NULL OR c.tenant_id = $6)`,
-      [tenantId, projectId, conversationId, endUserId ?? null, timeoutSeconds, scope.tenantId],
+        WHERE (asked.end_user_id IS NULL OR coalesce(c.user_id, '') IN ('', asked.end_user_id))
+          AND (asked.scope IS NULL OR c.tenant_id = asked.scope)`,
+      [
+        questions.map(({ conversation }) => conversation.tenantId),
+        questions.map(({ conversation }) => conversation.projectId),
+        questions.map(({ conversation }) => conversation.conversationId),
+        questions.map(({ endUserId }) => endUserId ?? null),
+        questions.map(({ scope }) => scope.tenantId),
+        questions.map(({ timeoutSeconds }) => timeoutSeconds),
+      ],
     );
-    return found ?? null;
+    const answers = new Map(rows.map((row) => [row.number, row]));
+    return questions.map((_, at) => answers.get(at + 1) ?? null);
   }
 }

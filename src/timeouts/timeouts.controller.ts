@@ -29,6 +29,8 @@ const COLUMNS: (keyof TimeoutDto)[] = [
   'reopenedBy',
   'reopenReason',
   'undoId',
+  'outcome',
+  'failure',
 ];
 
 const ANSWER = {

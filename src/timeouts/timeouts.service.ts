@@ -34,15 +34,15 @@ export class TimeoutsService {
    *
    * @throws SweepNotFoundError as `list` does, before the first row.
    */
-  async all(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): Promise<AsyncIterable<TimeoutDto>> {
+  async all(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): Promise<AsyncIterable<TimeoutDto[]>> {
     return this.inChunks(caller.scope, await this.filterOf(caller, query, sweepId));
   }
 
-  private async *inChunks(scope: TenantScope, filter: TimeoutFilter): AsyncIterable<TimeoutDto> {
+  private async *inChunks(scope: TenantScope, filter: TimeoutFilter): AsyncIterable<TimeoutDto[]> {
     let after: readonly string[] | undefined;
     do {
       const { rows, goesOnAfter } = await this.timeouts.list(scope, filter, CHUNK, after);
-      yield* rows.map(TimeoutDto.from);
+      yield rows.map(TimeoutDto.from);
       after = rows.length === CHUNK ? (rows.at(-1) as TimeoutRow).position : goesOnAfter;
     } while (after);
   }
