@@ -1,11 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import type { Caller } from '../src/access/principal.js';
+import { TenantScope } from '../src/access/tenant-scope.js';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
 const guard = () => world.lapse.app.get(LateApprovalGuard, { strict: false });
+const BY: Caller = {
+  principal: { kind: 'cli', id: 'cli:ada', role: 'admin', scope: TenantScope.platform() },
+  scope: TenantScope.platform(),
+  ...{ address: 'local', requestId: 'request', action: 'guard' },
+};
 const detect = () => world.lapse.app.get(ResurrectionsService, { strict: false }).detect();
 
 /** The reference host: what it does when somebody presses the button, however late. */
@@ -27,8 +34,8 @@ async function timeOut(...ids: string[]): Promise<string> {
 const resurrected = async (key?: string) => (await world.lapse.get('/v1/timeouts?resurrected=true', key)).body.items;
 
 describe('with the guard', () => {
-  beforeEach(() => guard().install());
-  afterEach(() => guard().remove());
+  beforeEach(() => guard().install(BY));
+  afterEach(() => guard().remove(BY));
 
   test('a late approval is refused before the tool runs, and told what happened, when, and who can mend it', async () => {
     const sweepId = await timeOut('late');
@@ -98,17 +105,19 @@ describe('with the guard', () => {
   });
 
   test('it is there after it was installed twice, and tells when it is switched off or of another version', async () => {
-    await guard().install();
+    await guard().install(BY);
     expect(await guard().status()).toBe('installed');
     await world.host.pool.query('ALTER TABLE workflow_executions DISABLE TRIGGER zz_lapse_guard');
     expect(await guard().status()).toBe('disabled');
+    await guard().install(BY);
+    expect(await guard().status()).toBe('installed');
     await world.host.pool.query(
       `CREATE OR REPLACE FUNCTION lapse.guard_timeouts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$`,
     );
     expect(await guard().status()).toBe('outdated');
-    await guard().remove();
+    await guard().remove(BY);
     expect(await guard().status()).toBe('missing');
-    await guard().remove();
+    await guard().remove(BY);
   });
 
   test('a trigger of the host that changes what becomes of the update does not slip through', async () => {
@@ -138,13 +147,13 @@ test('a role that may not install the guard is told which right it lacks, and th
   try {
     const refusal = await lapse.app
       .get(LateApprovalGuard, { strict: false })
-      .install()
+      .install(BY)
       .catch((error) => error);
     expect(refusal.right).toBe('TRIGGER on table "public".workflow_executions');
     expect(refusal.message).toContain('TRIGGER on table "public".workflow_executions');
     await pool.query(refusal.script);
     expect(await guard().status()).toBe('installed');
-    await guard().remove();
+    await guard().remove(BY);
   } finally {
     await lapse.stop();
     await pool.query('DROP OWNED BY no_trigger; DROP ROLE no_trigger');
@@ -156,13 +165,13 @@ test('somebody who writes to the table for long keeps the guard from being insta
   await world.host.suspend({ id: 'waits', minutes: 5 });
   await writer.query('BEGIN');
   await writer.query(`UPDATE workflow_executions SET request_id = 'long'`);
-  const installed = guard().install();
+  const installed = guard().install(BY);
   await world.host.suspend({ id: 'other', minutes: 5 });
   await writer.query('COMMIT');
   writer.release();
   await installed;
   expect(await guard().status()).toBe('installed');
-  await guard().remove();
+  await guard().remove(BY);
 });
 
 describe('without the guard', () => {
@@ -227,7 +236,7 @@ test('each of 1,000 races of approving, timing out and reopening ends in exactly
   const { host, lapse } = world;
   const races = 1_000;
   await host.suspendMany(races, 31);
-  await guard().install();
+  await guard().install(BY);
   const approved = new Set<string>();
   const refused = new Set<string>();
   const numbers = Array.from({ length: races }, (_, n) => String(n + 1));
@@ -255,7 +264,7 @@ test('each of 1,000 races of approving, timing out and reopening ends in exactly
 
   await Promise.all([approveAll(0), approveAll(1), approveAll(2), approveAll(3), sweepAll(), reopenAll()]);
   await detect();
-  await guard().remove();
+  await guard().remove(BY);
 
   const { rows } = await host.pool.query(`
     SELECT e.id, e.status, e.metadata ? 'failureReason' AS marked, count(t.*)::int AS timeouts,

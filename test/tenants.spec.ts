@@ -86,6 +86,15 @@ const CALLS = {
   cancelTheirSweep: async (own: Side, other: Side) =>
     (await world.lapse.post(`/v1/sweeps/${other.sweeps.at(-1) ?? crypto.randomUUID()}/cancel`, {}, own.keys.operator))
       .body,
+  undo: async (own: Side) => {
+    const id = own.sweeps.at(-1) ?? crypto.randomUUID();
+    return (await world.lapse.post(`/v1/sweeps/${id}/undo`, { reason: own.tenant }, own.keys.operator)).body;
+  },
+  undoTheirs: async (own: Side, other: Side) => {
+    const id = other.sweeps.at(-1) ?? crypto.randomUUID();
+    return (await world.lapse.post(`/v1/sweeps/${id}/undo`, { reason: own.tenant }, own.keys.operator)).body;
+  },
+  listResurrected: async (own: Side) => (await world.lapse.get('/v1/timeouts?resurrected=true', own.keys.viewer)).body,
   useTheirCursor: async (own: Side, other: Side) =>
     (await world.lapse.get(`/v1/sweeps?cursor=${other.cursors.at(-1)}`, own.keys.viewer)).body,
   makeKey: async (own: Side) => {

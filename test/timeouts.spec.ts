@@ -48,6 +48,9 @@ test('every timeout is in the ledger with its whole story', async () => {
     suspendedSince: expect.stringMatching(/Z$/),
     deadline: expect.stringMatching(/Z$/),
     timedOutAt: expect.stringMatching(/Z$/),
+    trigger: 'api',
+    ...{ resurrectedAt: null, resurrectedStatus: null, reopenedAt: null, reopenedBy: null, reopenReason: null },
+    ...{ undoId: null, outcome: null, failure: null },
   });
 });
 

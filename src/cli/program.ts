@@ -2,13 +2,23 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addDoctorCommand } from './doctor.command.js';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.js';
+import { addGuardCommand } from './guard.command.js';
 import { addKeysCommand } from './keys.command.js';
 import { addMigrateCommand } from './migrate.command.js';
 import { addServeCommand } from './serve.command.js';
 import { addSweepCommand } from './sweep.command.js';
+import { addUndoCommand } from './undo.command.js';
 
 /** In the order in which help lists them. Each adds its words and options, and loads the service only when it runs. */
-const COMMANDS = [addServeCommand, addMigrateCommand, addSweepCommand, addKeysCommand, addDoctorCommand];
+const COMMANDS = [
+  addServeCommand,
+  addMigrateCommand,
+  addSweepCommand,
+  addUndoCommand,
+  addGuardCommand,
+  addKeysCommand,
+  addDoctorCommand,
+];
 
 const HELP = `
 The configuration is the service's own: DATABASE_URL and the LAPSE_ variables of the README. Without DATABASE_URL a
@@ -19,6 +29,7 @@ Examples:
   $ lapse doctor                                   what is wrong, and what to do
   $ lapse sweep --dry-run                          how much is overdue
   $ lapse sweep --tenant acme --reason "Incident"  time out what is overdue of one tenant
+  $ lapse guard install                            keep late approvals from undoing a timeout
   $ lapse keys create --name ci --role operator    a key for the API
 ${EXIT_CODES_HELP}`;
 

@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import type { Caller } from '../access/principal.js';
 import type { SweepDto } from '../sweeps/sweep-answer.js';
 import type { RequestSweepBody } from '../sweeps/sweeps.dto.js';
-import { CommandFailedError } from './cli.errors.js';
 import { CommandRun } from './command-run.js';
-import { EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
+import { EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
 import { printJson, printList, printProperties } from './output.js';
+import { asBusy, exitCodeOf } from './sweep-end.js';
 
 const HELP = `
 Waits up to five seconds while another sweep of the same scope runs; each tenant's sweeps are a scope of their own.
@@ -148,17 +148,4 @@ async function printFailures(app: INestApplicationContext, caller: Caller, { id,
       nextTryAt,
     ]),
   );
-}
-
-/** Another sweep of the scope is no failure to a script: it has a code of its own. */
-async function asBusy(error: unknown): Promise<never> {
-  const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
-  throw error instanceof SweepBusyError ? new CommandFailedError(error.message, EXIT.busy, error) : error;
-}
-
-function exitCodeOf({ status }: SweepDto): ExitCode {
-  if (status === 'succeeded') {
-    return EXIT.done;
-  }
-  return status === 'partial' ? EXIT.partial : EXIT.failed;
 }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LockBusy } from '../locks/lock-options.js';
+import { LockUnavailableError, ShuttingDownError } from '../locks/locks.errors.js';
 import type { SweepEntity } from './sweep.entity.js';
+import { SweepsUnavailableError } from './sweeps.errors.js';
 
 /** A sweep that is on record; `ended` settles when it is over, and rejects where it broke off. */
 export interface BegunSweep {
@@ -36,4 +38,11 @@ export async function waitFor(
   const patience = delay(seconds * 1000, undefined, { signal: waited.signal }).catch(() => undefined);
   await Promise.race([ended.catch(onBroken), patience]);
   waited.abort();
+}
+
+/** @throws SweepsUnavailableError where the locks can't be had, else the error itself. */
+export function asUnavailable(error: unknown): never {
+  throw error instanceof LockUnavailableError || error instanceof ShuttingDownError
+    ? new SweepsUnavailableError(error)
+    : error;
 }

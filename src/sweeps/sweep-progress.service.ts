@@ -38,9 +38,13 @@ export class SweepProgress {
     return stream.setErrorHandler((_error, response) => response.destroy?.());
   }
 
-  /** How many executions a running sweep still has before it. Reads all that is overdue, so ask it once a sweep. */
+  /** How many executions a running sweep or undo still has before it. Reads all that is overdue, so ask it once a sweep. */
   async countLeft(scope: TenantScope, sweep: SweepDto): Promise<number> {
     const { timeoutSeconds, cutoff, counts } = sweep;
+    if (sweep.undoes !== null) {
+      const undone = await this.sweeps.get(scope, sweep.undoes);
+      return Math.max(undone.counts.timedOut - counts.total, 0);
+    }
     const { projectId, agentId } = sweep.scope;
     const limit = sweep.limit === null ? null : Math.max(sweep.limit - counts.total, 0);
     return inShortTransaction(this.dataSource, COUNT_LIMITS, (transaction) =>

@@ -9,14 +9,13 @@ import type { Duration } from '../config/duration.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { LockBusy } from '../locks/lock-options.js';
-import { LockUnavailableError, ShuttingDownError } from '../locks/locks.errors.js';
-import { begin, waitFor } from './begun-sweep.js';
+import { asUnavailable, begin, waitFor } from './begun-sweep.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
 import type { SweepPlan } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import type { ListSweepsQuery, RequestSweepBody } from './sweeps.dto.js';
-import { SweepBusyError, SweepNotFoundError, SweepNotRunningError, SweepsUnavailableError } from './sweeps.errors.js';
+import { SweepBusyError, SweepNotFoundError, SweepNotRunningError } from './sweeps.errors.js';
 import { SweepsRepository } from './sweeps.repository.js';
 
 /** What somebody asks for: the rest of a plan is the service's to know. */
@@ -58,7 +57,7 @@ export class SweepsService {
     request: SweepRequest,
     onStarted?: (sweepId: string) => void,
   ): Promise<SweepEntity | LockBusy> {
-    return this.runner.run(this.plan(trigger, caller.scope, caller, request), onStarted).catch(asProblem);
+    return this.runner.run(this.plan(trigger, caller.scope, caller, request), onStarted).catch(asUnavailable);
   }
 
   /**
@@ -81,7 +80,7 @@ export class SweepsService {
     run: (onStarted: (id: string) => void) => Promise<SweepEntity | LockBusy>,
     waitSeconds: number,
   ): Promise<SweepDto> {
-    const begun = await begin(run).catch(asProblem);
+    const begun = await begin(run).catch(asUnavailable);
     if (begun instanceof LockBusy) {
       throw new SweepBusyError(begun.holder);
     }
@@ -148,10 +147,4 @@ export class SweepsService {
       keepLockFor: '0ms',
     };
   }
-}
-
-function asProblem(error: unknown): never {
-  throw error instanceof LockUnavailableError || error instanceof ShuttingDownError
-    ? new SweepsUnavailableError(error)
-    : error;
 }

@@ -55,6 +55,6 @@ export class ReopeningsController {
     @Query() { wait }: WaitQuery,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SweepDto> {
-    return answerSweep(await this.reopenings.undo('api', caller, sweepId, reason, wait), response);
+    return answerSweep(await this.reopenings.requestUndo(caller, sweepId, reason, wait), response);
   }
 }

@@ -5,13 +5,16 @@ import type { Caller } from '../access/principal.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { inShortTransaction } from '../database/short-transaction.js';
 import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
+import type { LockBusy } from '../locks/lock-options.js';
 import { reasonOf } from '../sweeps/batched-run.js';
-import type { Trigger } from '../sweeps/sweep.entity.js';
+import { asUnavailable } from '../sweeps/begun-sweep.js';
+import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
+import type { SweepDto } from '../sweeps/sweep-answer.js';
 import { UpdateSuppressedError } from '../sweeps/sweeps.errors.js';
 import { SweepsService } from '../sweeps/sweeps.service.js';
 import { ReopeningsRepository, type ReopenOutcome } from './reopenings.repository.js';
 import { ReopenRefusedError, SweepNotUndoableError, TimeoutNotFoundError } from './timeouts.errors.js';
-import { UndoRunner } from './undo-runner.service.js';
+import { type UndoPlan, UndoRunner } from './undo-runner.service.js';
 
 const LIMITS = { statementTimeout: 2_000, lockTimeout: 1_000 };
 
@@ -53,24 +56,44 @@ export class ReopeningsService {
   }
 
   /**
-   * Reopens whatever a sweep has timed out, as `reopen` does one by one; waits for the end up to `waitSeconds`. Undoing
-   * the same sweep again goes on where an undo broke off.
+   * Reopens whatever a sweep has timed out, as `reopen` does one by one; waits for the end up to `waitSeconds`, and goes
+   * on in the background after that. Undoing the same sweep again goes on where an undo broke off.
    *
    * @returns the record of the undo: a sweep of kind `undo`.
    * @throws SweepNotFoundError, SweepNotUndoableError, SweepBusyError where it is being undone, SweepsUnavailableError
    */
-  async undo(trigger: Trigger, caller: Caller, sweepId: string, reason: string, waitSeconds: number) {
-    const undone = await this.sweeps.find(caller.scope, sweepId);
+  async requestUndo(caller: Caller, sweepId: string, reason: string, waitSeconds: number): Promise<SweepDto> {
+    const plan = await this.plan('api', caller, sweepId, reason);
+    return this.sweeps.beginAndWait(caller, (onStarted) => this.undos.run(plan, onStarted), waitSeconds);
+  }
+
+  /**
+   * The same, to its end. LockBusy where the sweep is being undone.
+   *
+   * @throws SweepNotFoundError, SweepNotUndoableError, SweepsUnavailableError
+   */
+  async undo(
+    trigger: Trigger,
+    caller: Caller,
+    sweepId: string,
+    reason: string,
+    onStarted?: (undoId: string) => void,
+  ): Promise<SweepEntity | LockBusy> {
+    const plan = await this.plan(trigger, caller, sweepId, reason);
+    return this.undos.run(plan, onStarted).catch(asUnavailable);
+  }
+
+  private async plan(trigger: Trigger, requestedBy: Caller, sweepId: string, reason: string): Promise<UndoPlan> {
+    const undone = await this.sweeps.find(requestedBy.scope, sweepId);
     const refusal = whyNotUndoable(undone);
     if (refusal) {
       throw new SweepNotUndoableError(refusal);
     }
-    const plan = { trigger, undone, reason, requestedBy: caller };
-    return this.sweeps.beginAndWait(caller, (onStarted) => this.undos.run(plan, onStarted), waitSeconds);
+    return { trigger, undone, reason, requestedBy };
   }
 }
 
-function whyNotUndoable({ status, dryRun, undoes }: { status: string; dryRun: boolean; undoes: string | null }) {
+function whyNotUndoable({ status, dryRun, undoes }: SweepEntity): string | undefined {
   if (status === 'running') {
     return 'it is still running: cancel it, or wait for its end';
   }

@@ -33,8 +33,8 @@ export class GuardNotPermittedError extends Error {
     override readonly cause: unknown,
   ) {
     super(
-      `The database role may not ${what} the guard: it needs the right ${right}. ` +
-        `Grant it, or have somebody who has it run:\n\n${script}`,
+      `The database role may not ${what} the guard: it lacks ${right}. Grant it, or have somebody who may run the SQL ` +
+        `that "lapse guard ${what} --print" prints`,
       { cause },
     );
     this.name = 'GuardNotPermittedError';

@@ -1,6 +1,7 @@
 import type { Check } from './check.js';
 import { clockCheck } from './clock.check.js';
 import { conversationsCheck } from './conversations.check.js';
+import { guardCheck } from './guard.check.js';
 import { indexesCheck } from './indexes.check.js';
 import { locksCheck } from './locks.check.js';
 import { migrationsCheck } from './migrations.check.js';
@@ -14,6 +15,7 @@ export const CHECKS: readonly Check[] = [
   versionCheck,
   migrationsCheck,
   indexesCheck,
+  guardCheck,
   privilegesCheck,
   conversationsCheck,
   overdueCheck,

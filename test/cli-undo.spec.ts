@@ -1,0 +1,137 @@
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
+import { eventually } from './support/eventually.js';
+import { useWorld } from './support/world.js';
+
+const world = useWorld();
+beforeAll(buildCommandLine, 120_000);
+beforeEach(() => world.host.pool.query('TRUNCATE lapse.audit_log'));
+afterEach(() => world.host.speedUp());
+
+function lapse(...args: string[]): Promise<Ended> {
+  return Command.run(args, { DATABASE_URL: world.databaseUrl });
+}
+
+async function sweep(): Promise<string> {
+  return (await world.lapse.post('/v1/sweeps?wait=60')).body.id;
+}
+
+test('undo takes back what a sweep has timed out, tells what became of it, and is on record', async () => {
+  const { host } = world;
+  await host.suspendMany(5, 31);
+  const sweepId = await sweep();
+  await host.pool.query(`UPDATE workflow_executions SET status = 'running' WHERE id = '3'`);
+
+  const { code, stdout, stderr } = await lapse('undo', sweepId, '--reason', 'too short', '--json');
+
+  expect([code, stderr]).toEqual([0, '']);
+  expect(JSON.parse(stdout)).toMatchObject({
+    kind: 'undo',
+    undoes: sweepId,
+    trigger: 'cli',
+    requestedBy: ME,
+    undone: { reopened: 4, changedSince: 1, gone: 0, alreadyReopened: 0 },
+  });
+  expect(await host.count('suspended')).toBe(4);
+  expect(await auditLogOf(host)).toContainEqual(
+    expect.objectContaining({ who: ME, action: 'sweep.undo', outcome: 'done', target: JSON.parse(stdout).id }),
+  );
+  const again = await lapse('undo', sweepId, '--reason', 'once more');
+  expect(again.code).toBe(0);
+  expect(again.stdout).toMatch(/Reopened before\s+│ 4/);
+}, 30_000);
+
+test('undo of what can not be undone ends with 1, of what is not there too, and of nonsense with 2', async () => {
+  await world.host.suspendMany(1, 31);
+  const dryRun = (await world.lapse.post('/v1/sweeps', { dryRun: true })).body.id;
+  const [refused, missing, nonsense, silent] = await Promise.all([
+    lapse('undo', dryRun, '--reason', 'x'),
+    lapse('undo', '01890000-0000-7000-8000-000000000000', '--reason', 'x'),
+    lapse('undo', 'nonsense', '--reason', 'x'),
+    lapse('undo', dryRun),
+  ]);
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('it was a dry run')]);
+  expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('There is no such sweep')]);
+  expect([nonsense.code, nonsense.stderr]).toEqual([2, expect.stringContaining('<sweepId> must be the id of a sweep')]);
+  expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('--reason is missing')]);
+}, 30_000);
+
+test('SIGTERM in mid-undo ends it after its batch, and the next one goes on', async () => {
+  const { host } = world;
+  await host.suspendMany(3_000, 31);
+  const sweepId = await sweep();
+  await host.slowDown(0.001);
+  const undo = Command.start(['undo', sweepId, '--reason', 'x', '--json'], { DATABASE_URL: world.databaseUrl });
+  await eventually(
+    () => host.count('suspended'),
+    (count) => count > 0,
+    20_000,
+  );
+  undo.kill('SIGTERM');
+  const { code, stdout } = await undo.ended();
+  await host.speedUp();
+
+  expect(code).toBe(143);
+  const interrupted = JSON.parse(stdout);
+  expect(interrupted).toMatchObject({ status: 'interrupted' });
+  const finished = JSON.parse((await lapse('undo', sweepId, '--reason', 'x', '--json')).stdout);
+  expect(interrupted.undone.reopened + finished.undone.reopened).toBe(3_000);
+  expect(await host.count('suspended')).toBe(3_000);
+}, 60_000);
+
+test('guard is installed, shown, looked at by the doctor, and removed', async () => {
+  const { host } = world;
+  expect(await lapse('guard', 'status')).toMatchObject({ code: 1, stdout: expect.stringContaining('not installed') });
+  expect(await lapse('guard', 'install', '--json')).toMatchObject({
+    code: 0,
+    stdout: '{\n  "state": "installed"\n}\n',
+  });
+  await host.suspendMany(1, 31);
+  await sweep();
+  await expect(host.pool.query(`UPDATE workflow_executions SET status = 'running'`)).rejects.toMatchObject({
+    code: 'LP001',
+  });
+  const [status, doctor] = await Promise.all([lapse('guard', 'status'), lapse('doctor')]);
+  expect(status.code).toBe(0);
+  expect(doctor.stdout).toMatch(/ok\s+guard\s+a late approval is refused/);
+  expect((await lapse('guard', 'remove')).code).toBe(0);
+  await host.pool.query(`UPDATE workflow_executions SET status = 'running'`);
+  const actions = (await auditLogOf(host)).map(({ action }) => action);
+  expect(actions).toEqual(expect.arrayContaining(['guard.install', 'guard.remove']));
+}, 60_000);
+
+test('guard --print prints SQL that does the same, and needs no database', async () => {
+  const { host } = world;
+  const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+  const [install, remove] = await Promise.all([
+    Command.run(['guard', 'install', '--print'], nowhere),
+    Command.run(['guard', 'remove', '--print'], nowhere),
+  ]);
+  expect([install.code, remove.code]).toEqual([0, 0]);
+  await host.pool.query(install.stdout);
+  expect((await lapse('guard', 'status')).code).toBe(0);
+  await host.pool.query(remove.stdout);
+  expect((await lapse('guard', 'status')).code).toBe(1);
+}, 30_000);
+
+test('a role that may not install the guard is told which right it lacks, and given the SQL', async () => {
+  const { pool } = world.host;
+  await pool.query(`
+    DROP ROLE IF EXISTS no_guard; CREATE ROLE no_guard LOGIN PASSWORD 'no_guard';
+    GRANT USAGE, CREATE ON SCHEMA lapse TO no_guard; GRANT ALL ON ALL TABLES IN SCHEMA lapse TO no_guard;
+    GRANT SELECT, UPDATE ON workflow_executions TO no_guard`);
+  const url = Object.assign(new URL(world.databaseUrl), { username: 'no_guard', password: 'no_guard' });
+  try {
+    const { code, stdout, stderr } = await Command.run(['guard', 'install'], { DATABASE_URL: url.href });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/it lacks TRIGGER on table "public"\.workflow_executions/);
+    const owner = new pg.Client({ connectionString: world.databaseUrl });
+    await owner.connect();
+    await owner.query(stdout);
+    await owner.end();
+    expect((await lapse('guard', 'remove')).code).toBe(0);
+  } finally {
+    await pool.query('DROP OWNED BY no_guard; DROP ROLE no_guard');
+  }
+}, 30_000);
