@@ -44,7 +44,7 @@ export const updateWithLedger: Contender = {
 };
 
 /** Who requests the sweep; it is put on the audit log like any other. */
-const OPERATOR: Caller = {
+export const OPERATOR: Caller = {
   principal: { kind: 'admin-key', id: 'bench', role: 'operator', scope: TenantScope.platform() },
   scope: TenantScope.platform(),
   address: '127.0.0.1',
@@ -112,7 +112,7 @@ function runOne(url: string, statement: string): Promise<number> {
   return withClient(url, (client) => timed(() => client.query(statement)));
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
+export async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { measureAccess } from './access.js';
+import { measureAftermath } from './aftermath.js';
 import { measureDrain } from './drain.js';
 import { measureIdle } from './idle.js';
 import { measureLocks } from './locks.js';
@@ -16,6 +17,7 @@ const MEASURES = {
   locks: measureLocks,
   access: measureAccess,
   reads: measureReads,
+  aftermath: measureAftermath,
 };
 
 const { values: options } = parseArgs({

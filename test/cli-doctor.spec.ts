@@ -40,7 +40,7 @@ function sql(text: string): Promise<unknown> {
 }
 
 const ALL_OK = Object.fromEntries(
-  'connection,watched table,version,migrations,indexes,privileges,conversations,overdue,clock,locks,schedule'
+  'connection,watched table,version,migrations,indexes,guard,privileges,conversations,overdue,clock,locks,schedule'
     .split(',')
     .map((check) => [check, 'ok']),
 );

@@ -40,6 +40,7 @@ async function populate(): Promise<Record<string, string[]>> {
   await host.pool.query(`
     INSERT INTO conversations (tenant_id, project_id, id, user_id)
     SELECT DISTINCT tenant_id, project_id, conversation_id, 'ada' FROM workflow_executions ON CONFLICT DO NOTHING`);
+  const { items } = (await lapse.get(`/v1/sweeps/${sweep.id}/timeouts`)).body;
   const { body: key } = await lapse.post('/v1/api-keys', { name: 'to be revoked', role: 'viewer', tenantId: 'acme' });
   return {
     tenantId: ['acme'],
@@ -51,6 +52,7 @@ async function populate(): Promise<Record<string, string[]>> {
     toolName: ['issue_refund'],
     sweepId: [sweep.id],
     keyId: [key.id],
+    timeoutId: items.map(({ id }: { id: string }) => id),
   };
 }
 

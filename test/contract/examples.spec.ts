@@ -52,6 +52,15 @@ const BEFORE: Record<string, (known: Record<string, string>) => Promise<unknown>
       headers: { authorization: `Bearer ${ADMIN_KEY}`, 'x-forwarded-for': '10.0.3.17' },
       body: '{"dryRun":true}',
     }),
+  undoSweep: async (known) => {
+    await suspend(12, 61, 'exec_p9s0');
+    known.sweepId = (await world.lapse.post('/v1/sweeps', {})).body.id;
+  },
+  reopenTimeout: async (known) => {
+    await suspend(1, 61, 'exec_p9s0');
+    await world.lapse.post('/v1/sweeps', {});
+    known.timeoutId = (await world.lapse.get('/v1/timeouts')).body.items[0].id;
+  },
   cancelSweep: async (known) => {
     await suspend(12, 31, 'exec_p9s0');
     await world.host.slowDown(0.2);
@@ -177,8 +186,10 @@ test.each(examples)('%s %s answers what the document shows', async (_id, _name, 
   expect([status, found]).toEqual([Number(Object.keys(operation.responses).find((code) => code < '300')), found]);
   expect(faultOf(operation, { status, headers, body: found })).toBeUndefined();
   const schema = Object.entries(responseOf(operation, status)?.content ?? {})[0]?.[1].schema ?? {};
-  // A sweep that goes on has no counts yet that could be foreseen.
-  expect(status === 202 ? [] : untrueExamples(schema, found, body as Record<string, unknown>)).toEqual([]);
+  // A sweep that goes on has no counts yet that could be foreseen; those of the examples are of no undo.
+  expect(
+    status === 202 || found.kind === 'undo' ? [] : untrueExamples(schema, found, body as Record<string, unknown>),
+  ).toEqual([]);
 });
 
 const REQUEST_ID = '2edb11b7-2a68-4537-9490-ecbe0609831c';
