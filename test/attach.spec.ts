@@ -1,12 +1,22 @@
 import { afterEach, expect, test } from '@jest/globals';
 import pg from 'pg';
+import type { Caller } from '../src/access/principal.js';
+import { TenantScope } from '../src/access/tenant-scope.js';
 import { readConfiguration } from '../src/config/configuration.js';
 import { openDatabase } from '../src/database/open-database.js';
 import { WatchedTableIndexes } from '../src/executions/watched-table-indexes.js';
+import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
+import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
 import { DatabaseProxy } from './support/database-proxy.js';
 import { createDatabase, dropDatabase, testServer } from './support/databases.js';
 import { eventually } from './support/eventually.js';
 import { Lapse } from './support/lapse.js';
+
+const OPERATOR: Caller = {
+  principal: { kind: 'cli', id: 'cli:ada', role: 'admin', scope: TenantScope.platform() },
+  scope: TenantScope.platform(),
+  ...{ address: 'local', requestId: 'request', action: 'guard' },
+};
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -124,6 +134,45 @@ test.each([
   }
   expect(await indexes.missing()).toEqual([]);
 });
+
+test.each([
+  ['timestamp', 'Asia/Kolkata', false],
+  ['timestamptz', 'America/St_Johns', false],
+  ['timestamp(3)', 'UTC', false],
+  ['timestamp', 'UTC', true],
+])(
+  'with updated_at of type %s, a server in %s, partitioned: %p, timeouts are guarded, watched and taken back',
+  async (type, zone, partitioned) => {
+    const { url, sql } = await emptyDatabase();
+    await sql(table(type, partitioned ? 'PARTITION BY HASH (tenant_id)' : ''));
+    for (const remainder of partitioned ? [0, 1, 2, 3] : []) {
+      await sql(
+        `CREATE TABLE executions_${remainder} PARTITION OF workflow_executions FOR VALUES WITH (MODULUS 4, REMAINDER ${remainder})`,
+      );
+    }
+    await sql(insertSixty(type.startsWith('timestamptz') ? 'timestamptz' : 'timestamp'));
+    await sql(
+      `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(), '${zone}'); END $$`,
+    );
+    const lapse = await startLapse(url);
+    const guard = lapse.app.get(LateApprovalGuard, { strict: false });
+    const { body: sweep } = await lapse.post('/v1/sweeps');
+    const approve = (id: string) => sql(`UPDATE workflow_executions SET status = 'running' WHERE id = $1`, [id]);
+
+    await guard.install(OPERATOR);
+    await expect(approve('60')).rejects.toMatchObject({ code: 'LP001' });
+    await guard.remove(OPERATOR);
+    await approve('60');
+    expect(await lapse.app.get(ResurrectionsService, { strict: false }).detect()).toBe(1);
+    await guard.install(OPERATOR);
+    const { body: undo } = await lapse.post(`/v1/sweeps/${sweep.id}/undo`, { reason: 'too short' });
+
+    expect(undo).toMatchObject({ undone: { reopened: 30, changedSince: 1, gone: 0 }, counts: { failed: 0 } });
+    const { body } = await lapse.get('/v1/executions?limit=500');
+    expect(body.items.filter(({ overdue }: { overdue: boolean }) => overdue)).toEqual([]);
+    expect(body.items).toHaveLength(59);
+  },
+);
 
 test('both schemas may be called otherwise', async () => {
   const { url, sql } = await emptyDatabase();
