@@ -4,6 +4,8 @@ import type { Caller } from '../src/access/principal.js';
 import { TenantScope } from '../src/access/tenant-scope.js';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
+import { eventually } from './support/eventually.js';
+import { Lapse } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -142,7 +144,6 @@ test('a role that may not install the guard is told which right it lacks, and th
     GRANT SELECT, UPDATE ON workflow_executions TO no_trigger`);
   const url = new URL(world.databaseUrl);
   Object.assign(url, { username: 'no_trigger', password: 'no_trigger' });
-  const { Lapse } = await import('./support/lapse.js');
   const lapse = await Lapse.start(url.href);
   try {
     const refusal = await lapse.app
@@ -198,6 +199,22 @@ describe('without the guard', () => {
     expect(await resurrected()).toMatchObject([{ resurrectedStatus: 'running' }]);
     const others = (await lapse.get('/v1/timeouts?resurrected=false')).body.items;
     expect(others).toMatchObject([{ executionId: 'stays' }]);
+  });
+
+  test('the replica that sweeps on schedule looks after each sweep', async () => {
+    await timeOut('late');
+    await approve('late', []);
+    const scheduled = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_CRON: '* * * * * *' });
+    try {
+      const items = await eventually(
+        () => resurrected(),
+        (found) => found.length > 0,
+        10_000,
+      );
+      expect(items).toMatchObject([{ executionId: 'late', resurrectedStatus: 'running' }]);
+    } finally {
+      await scheduled.stop();
+    }
   });
 
   test('what was reopened, is gone or is still failed has not come back', async () => {

@@ -4,6 +4,9 @@ import { LockHolders } from '../locks/lock-holders.service.js';
 import { FailuresRepository } from './failures.repository.js';
 import { SweepsRepository } from './sweeps.repository.js';
 
+/** What is done after each scheduled sweep. */
+export type Chore = (signal: AbortSignal) => Promise<unknown>;
+
 const HOUR_MS = 3_600_000;
 
 /** What keeps the records true and small, a little after each scheduled sweep. */
@@ -11,6 +14,11 @@ const HOUR_MS = 3_600_000;
 export class SweepHousekeeping {
   private readonly logger = new Logger('Sweeps');
   private lastDeletionAt = 0;
+  private readonly chores: Chore[] = [
+    () => this.markAbandonedSweeps(),
+    () => this.failures.deleteSettledAcrossTenants(),
+    () => this.deleteOldSweeps(),
+  ];
 
   constructor(
     private readonly lockHolders: LockHolders,
@@ -18,9 +26,22 @@ export class SweepHousekeeping {
     private readonly failures: FailuresRepository,
   ) {}
 
-  async tidy(): Promise<void> {
-    await this.markAbandonedSweeps();
-    await this.failures.deleteSettledAcrossTenants();
+  /** For what another feature does after each scheduled sweep, on the replica that ran it. */
+  add(chore: Chore): void {
+    this.chores.push(chore);
+  }
+
+  /** @param signal tells when to stop; what is left is the next tick's. */
+  async tidy(signal: AbortSignal): Promise<void> {
+    for (const chore of this.chores) {
+      if (signal.aborted) {
+        return;
+      }
+      await chore(signal);
+    }
+  }
+
+  private async deleteOldSweeps(): Promise<void> {
     if (Date.now() - this.lastDeletionAt >= HOUR_MS) {
       this.lastDeletionAt = Date.now();
       await this.sweeps.deleteOldAcrossTenants();

@@ -30,6 +30,6 @@ import { SweepsService } from './sweeps.service.js';
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [SweepRecords, SweepsService],
+  exports: [SweepHousekeeping, SweepRecords, SweepsService],
 })
 export class SweepsModule {}

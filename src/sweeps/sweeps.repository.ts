@@ -140,13 +140,16 @@ export class SweepsRepository {
     );
   }
 
-  /** Empty scheduled sweeps are kept for a day, all others for 90. */
+  /** Empty scheduled sweeps are kept for a day, all others for 90; with an undo goes what it did to each timeout. */
   async deleteOldAcrossTenants(): Promise<void> {
     await this.dataSource.query(
-      `DELETE FROM ${this.table}
-        WHERE finished_at < statement_timestamp() - interval '90 days'
-           OR (finished_at < statement_timestamp() - interval '1 day'
-               AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)`,
+      `WITH old AS (
+         DELETE FROM ${this.table}
+          WHERE finished_at < statement_timestamp() - interval '90 days'
+             OR (finished_at < statement_timestamp() - interval '1 day'
+                 AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)
+         RETURNING id, undoes)
+       DELETE FROM ${schemaOf(this.dataSource)}.undo_outcomes WHERE undo_id IN (SELECT id FROM old WHERE undoes IS NOT NULL)`,
     );
   }
 }

@@ -7,10 +7,10 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Cron, SchedulerRegistry } from '@nestjs/schedule';
+import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
 import { LockBusy } from '../locks/lock-options.js';
-import { AS_CONFIGURED, JOB_OPTIONS, startAsConfigured } from './configured-schedule.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
 import { SweepsService } from './sweeps.service.js';
 
@@ -22,7 +22,7 @@ const TIDIED_WITHIN_MS = 1_000;
 export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Schedule');
   private running = Promise.resolve();
-  private stopping = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly configuration: Configuration,
@@ -31,22 +31,28 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
     private readonly housekeeping: SweepHousekeeping,
   ) {}
 
+  /** The expression of the decorator stands for the configured one, which is known only now. */
   onApplicationBootstrap(): void {
-    if (!startAsConfigured(this.registry, JOB, this.configuration)) {
+    if (this.configuration.sweepCron === undefined) {
       this.logger.warn('The schedule is off (LAPSE_SWEEP_CRON=off): only requested sweeps time executions out');
+      return;
     }
+    const job = this.registry.getCronJob(JOB);
+    job.setTime(new CronTime(this.configuration.sweepCron, 'UTC'));
+    job.start();
   }
 
-  @Cron(AS_CONFIGURED, { name: JOB, ...JOB_OPTIONS })
+  /** A tick that comes late, on a busy machine, is better than none: the threshold lets it run all the same. */
+  @Cron('* * * * *', { name: JOB, timeZone: 'UTC', disabled: true, waitForCompletion: true, threshold: 60_000 })
   tick(): Promise<void> {
-    if (!this.stopping) {
+    if (!this.stopping.signal.aborted) {
       this.running = this.sweepAndTidy();
     }
     return this.running;
   }
 
   onModuleDestroy(): void {
-    this.stopping = true;
+    this.stopping.abort();
   }
 
   /** Nest's scheduler drops its jobs without waiting for a tick that runs; the locks wait for its sweep. */
@@ -57,8 +63,8 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
   private async sweepAndTidy(): Promise<void> {
     try {
       const outcome = await this.sweeps.runScheduled(this.keepLockFor());
-      if (!(outcome instanceof LockBusy || this.stopping)) {
-        await this.housekeeping.tidy();
+      if (!(outcome instanceof LockBusy)) {
+        await this.housekeeping.tidy(this.stopping.signal);
       }
     } catch (error) {
       this.logger.warn(`The tick broke off: ${error instanceof Error ? error.message : error}; the next one goes on`);

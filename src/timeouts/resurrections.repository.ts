@@ -26,41 +26,26 @@ export class ResurrectionsRepository {
     this.schema = schemaOf(dataSource);
   }
 
-  /** Where the last look ended; null where it ended with the youngest timeout, or there was none yet. */
-  async positionAcrossTenants(transaction: QueryRunner): Promise<string | null> {
-    const [row] = await transaction.query(`SELECT watched_until FROM ${this.schema}.timeouts_watch`);
-    return row?.watched_until ?? null;
-  }
-
-  async movePositionAcrossTenants(position: string | null, transaction: QueryRunner): Promise<void> {
-    await (position === null
-      ? transaction.query(`DELETE FROM ${this.schema}.timeouts_watch`)
-      : transaction.query(
-          `INSERT INTO ${this.schema}.timeouts_watch (watched_until) VALUES ($1)
-           ON CONFLICT (only_row) DO UPDATE SET watched_until = excluded.watched_until`,
-          [position],
-        ));
-  }
-
   /**
-   * Looks at the timeouts that come after a position, of the last seven days, and records once what has come back.
+   * Looks at the timeouts of the last seven days that come after those of the last look, and records once what has come
+   * back. After the youngest the next look begins with the oldest again. It is to run in a short transaction.
    *
    * One snapshot shows a timeout and its execution, and both ways out of it, the sweep's and the reopening, change the
    * two in one transaction: what it sees is never half of either. The update repeats that nobody has reopened it since.
    *
-   * @returns `last`, where to go on; null where no timeout is left.
+   * @returns how many it looked at: fewer than `limit` where it came to the youngest.
    */
   async recordNextAcrossTenants(
-    after: string | null,
     limit: number,
     transaction: QueryRunner,
-  ): Promise<{ last: string | null; looked: number; found: Resurrection[] }> {
+  ): Promise<{ looked: number; found: Resurrection[] }> {
     const { schema, watched } = this;
     const [row] = await transaction.query(
       `WITH looked AS MATERIALIZED (
         SELECT t.id, t.tenant_id, t.project_id, t.execution_id
           FROM ${schema}.timeouts t
-         WHERE t.id > greatest($1::uuid, ${leastIdAt(`statement_timestamp() - interval '7 days'`)})
+         WHERE t.id > greatest((SELECT watched_until FROM ${schema}.timeouts_watch),
+                               ${leastIdAt(`statement_timestamp() - interval '7 days'`)})
            AND t.resurrected_at IS NULL AND t.reopened_at IS NULL
          ORDER BY t.id LIMIT ${limit}
       ),
@@ -76,13 +61,16 @@ export class ResurrectionsRepository {
                resurrected_status = (SELECT status FROM back WHERE back.id = t.id)
          WHERE t.id = ANY (ARRAY(SELECT id FROM back)) AND t.resurrected_at IS NULL AND t.reopened_at IS NULL
         RETURNING t.id, t.tenant_id, t.project_id, t.execution_id, t.resurrected_status AS status
+      ),
+      moved AS (
+        UPDATE ${schema}.timeouts_watch w SET watched_until = next.id
+          FROM (SELECT CASE WHEN count(*) = ${limit} THEN (array_agg(id ORDER BY id DESC))[1] END AS id FROM looked) next
+         WHERE w.watched_until IS DISTINCT FROM next.id
       )
       SELECT (SELECT count(*)::int FROM looked) AS looked,
-             (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last,
              coalesce((SELECT json_agg(json_build_object('timeoutId', id, 'tenantId', tenant_id, 'projectId', project_id,
                                                          'executionId', execution_id, 'status', status) ORDER BY id)
                          FROM recorded), '[]') AS found`,
-      [after],
     );
     return row;
   }

@@ -1,64 +1,52 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { inShortTransaction } from '../database/short-transaction.js';
-import type { LockBusy } from '../locks/lock-options.js';
-import { lockSignal } from '../locks/lock-signal.js';
-import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
+import { SweepHousekeeping } from '../sweeps/sweep-housekeeping.service.js';
 import { type Resurrection, ResurrectionsRepository } from './resurrections.repository.js';
 
 /** Timeouts that one statement looks at, and one look altogether: what goes beyond is the next one's. */
 const BATCH = 5_000;
-const MOST_LOOKED_AT = 100_000;
+const MOST_BATCHES = 20;
 
 const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
 
 /** Watches what becomes of timed-out executions for seven days. */
 @Injectable()
-export class ResurrectionsService {
+export class ResurrectionsService implements OnModuleInit {
   private readonly logger = new Logger('Timeouts');
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly resurrections: ResurrectionsRepository,
+    private readonly housekeeping: SweepHousekeeping,
   ) {}
+
+  onModuleInit(): void {
+    this.housekeeping.add((signal) => this.detect(signal));
+  }
 
   /**
    * Looks at timed-out executions, records those that have come back without being reopened, and warns of each. Where
    * there are more than one look may cost, the next one goes on behind it, and from the beginning after the youngest.
    *
-   * @returns how many have come back; LockBusy where another replica looks.
+   * @returns how many have come back.
    */
-  @WithAdvisoryLock({ name: 'watch timeouts', onBusy: 'skip' })
-  async detect(): Promise<number | LockBusy> {
-    const signal = lockSignal();
-    let found = 0;
-    for (let looked = 0; looked < MOST_LOOKED_AT && !signal.aborted; ) {
-      const batch = await this.lookOnce();
-      found += batch.found.length;
-      looked += batch.looked;
-      for (const resurrection of batch.found) {
+  async detect(signal?: AbortSignal): Promise<number> {
+    let count = 0;
+    for (let batch = 0; batch < MOST_BATCHES && !signal?.aborted; batch += 1) {
+      const { found, looked } = await inShortTransaction(this.dataSource, LIMITS, (transaction) =>
+        this.resurrections.recordNextAcrossTenants(BATCH, transaction),
+      );
+      for (const resurrection of found) {
         this.warnOf(resurrection);
       }
-      if (batch.atEnd) {
+      count += found.length;
+      if (looked < BATCH) {
         break;
       }
     }
-    return found;
-  }
-
-  /** The position moves in the transaction of the look, so that no replica passes over what another didn't finish. */
-  private lookOnce(): Promise<{ found: Resurrection[]; looked: number; atEnd: boolean }> {
-    return inShortTransaction(this.dataSource, LIMITS, async (transaction) => {
-      const from = await this.resurrections.positionAcrossTenants(transaction);
-      const { found, looked, last } = await this.resurrections.recordNextAcrossTenants(from, BATCH, transaction);
-      const atEnd = looked < BATCH;
-      const to = atEnd ? null : last;
-      if (to !== from) {
-        await this.resurrections.movePositionAcrossTenants(to, transaction);
-      }
-      return { found, looked, atEnd };
-    });
+    return count;
   }
 
   private warnOf({ tenantId, projectId, executionId, status, timeoutId }: Resurrection): void {

@@ -9,7 +9,6 @@ import { ResurrectionsRepository } from './resurrections.repository.js';
 import { ResurrectionsService } from './resurrections.service.js';
 import { TimeoutsController } from './timeouts.controller.js';
 import { TimeoutsRepository } from './timeouts.repository.js';
-import { TimeoutsScheduler } from './timeouts.scheduler.js';
 import { TimeoutsService } from './timeouts.service.js';
 import { UndoRunner } from './undo-runner.service.js';
 
@@ -20,7 +19,6 @@ import { UndoRunner } from './undo-runner.service.js';
     LateApprovalGuard,
     ResurrectionsRepository,
     ResurrectionsService,
-    TimeoutsScheduler,
     ReopeningsRepository,
     ReopeningsService,
     TimeoutsRepository,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
+import { Ajv2020, type AnySchema, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 
 export interface Schema {
@@ -109,8 +109,13 @@ export function faultOf(
   return /json/.test(type) ? mismatch(content.schema, answer.body) : undefined;
 }
 
+/** By the text of the schema: compiling one takes longer than the call whose answer it checks. */
+const checks = new Map<string, ValidateFunction>();
+
 /** How a value differs from a schema of the document; undefined where it doesn't. */
 export function mismatch(schema: Schema, value: unknown): string | undefined {
-  const fixed = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"api#/'));
-  return ajv.validate(fixed, value) ? undefined : `${ajv.errorsText()} in ${JSON.stringify(value)}`;
+  const fixed = JSON.stringify(schema).replaceAll('"#/', '"api#/');
+  const check = checks.get(fixed) ?? ajv.compile(JSON.parse(fixed));
+  checks.set(fixed, check);
+  return check(value) ? undefined : `${ajv.errorsText(check.errors)} in ${JSON.stringify(value)}`;
 }

@@ -40,8 +40,9 @@ export class RecordReopenings1764200000000 implements MigrationInterface {
     await queryRunner.query(`
       CREATE TABLE ${schema}.timeouts_watch (
         only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-        watched_until uuid NOT NULL
+        watched_until uuid
       )`);
+    await queryRunner.query(`INSERT INTO ${schema}.timeouts_watch DEFAULT VALUES`);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
