@@ -10,6 +10,6 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   setupFiles: ['reflect-metadata'],
   // Most tests wait for a server most of the time.
-  maxWorkers: '150%',
+  maxWorkers: '100%',
   testTimeout: 30_000,
 };
