@@ -86,6 +86,13 @@ describe('with the guard', () => {
     });
   });
 
+  test('markers that are not whole are kept as they are', async () => {
+    const metadata = { failureReason: 'approval_timeout', timedOutAt: null };
+    await world.host.suspend({ id: 'odd', minutes: 5, status: 'failed', metadata });
+    await world.host.pool.query(`UPDATE workflow_executions SET metadata = '{"note": 1}'`);
+    expect((await world.host.find('odd')).metadata).toMatchObject({ failureReason: 'approval_timeout', note: 1 });
+  });
+
   test("executions that Lapse didn't time out change as ever", async () => {
     const { host } = world;
     await host.suspend({ id: 'waits', minutes: 5 });

@@ -1,4 +1,4 @@
-/** Sorts behind the host's own triggers, which fire before it, so that it sees what they have made of an update. */
+/** Sorts behind the host's own triggers. */
 export const GUARD_TRIGGER = 'zz_lapse_guard';
 
 /** What the guard raises. Of a class that is no standard one's, so that a host can tell it from everything else. */
@@ -11,8 +11,8 @@ export interface GuardStatement {
 }
 
 /**
- * The body of the trigger's function. It runs with the rights of whoever updates, so it may look at nothing but the row.
- * An update that leaves the execution failed passes, and keeps the timeout's markers where it replaces the metadata.
+ * The body of the trigger's function. It runs with the rights of whoever updates, so it touches nothing but the row. An
+ * update that leaves the execution failed passes, and the timeout's markers are put back where it replaced the metadata.
  */
 export const GUARD_BODY = `
 DECLARE
@@ -20,7 +20,7 @@ DECLARE
                      WHERE key IN ('failureReason', 'timedOutAt', 'sweepId'));
 BEGIN
   IF current_setting('lapse.reopening', true) = 'on' THEN
-    RETURN NEW;
+    RETURN NULL;
   END IF;
   IF NEW.status IS DISTINCT FROM 'failed' THEN
     RAISE EXCEPTION 'Execution "%" of tenant "%" timed out waiting for approval at % and can not become "%"',
@@ -29,12 +29,12 @@ BEGIN
             DETAIL = format('Nobody approved it before its deadline; sweep %s of Lapse failed it.', OLD.metadata ->> 'sweepId'),
             HINT = format('An operator can take that back with POST /v1/timeouts/{timeoutId}/reopen; GET /v1/sweeps/%s/timeouts tells its id.', OLD.metadata ->> 'sweepId');
   END IF;
-  IF NEW.metadata IS DISTINCT FROM OLD.metadata THEN
-    NEW.metadata := CASE WHEN NEW.metadata IS NULL THEN '{}'::jsonb
-                         WHEN jsonb_typeof(NEW.metadata) = 'object' THEN NEW.metadata
-                         ELSE jsonb_build_object('previousMetadata', NEW.metadata) END || markers;
-  END IF;
-  RETURN NEW;
+  EXECUTE format('UPDATE %I.%I SET metadata = $1 WHERE tenant_id = $2 AND project_id = $3 AND id = $4', TG_TABLE_SCHEMA, TG_TABLE_NAME)
+    USING CASE WHEN NEW.metadata IS NULL THEN '{}'::jsonb
+               WHEN jsonb_typeof(NEW.metadata) = 'object' THEN NEW.metadata
+               ELSE jsonb_build_object('previousMetadata', NEW.metadata) END || markers,
+          NEW.tenant_id, NEW.project_id, NEW.id;
+  RETURN NULL;
 END
 `;
 
@@ -48,9 +48,14 @@ export function installGuard(schema: string, table: string): GuardStatement[] {
     },
     {
       right: `TRIGGER on table ${table}`,
-      // The condition is looked at before the function is called: an update of any other row costs a comparison.
-      sql: `CREATE OR REPLACE TRIGGER ${GUARD_TRIGGER} BEFORE UPDATE ON ${table} FOR EACH ROW
-  WHEN (OLD.status = 'failed' AND OLD.metadata ->> 'failureReason' = 'approval_timeout')
+      // The condition is looked at before the function is called: an update of any other row costs a comparison. A
+      // trigger that fires before would have the server lock each row first, which is written to its log; this one
+      // fires after, on what is really stored, and its error undoes the update all the same.
+      sql: `CREATE OR REPLACE TRIGGER ${GUARD_TRIGGER} AFTER UPDATE ON ${table} FOR EACH ROW
+  WHEN (OLD.status = 'failed' AND OLD.metadata ->> 'failureReason' = 'approval_timeout'
+        AND (NEW.status IS DISTINCT FROM 'failed' OR NOT coalesce(NEW.metadata @> jsonb_strip_nulls(jsonb_build_object(
+               'failureReason', OLD.metadata -> 'failureReason', 'timedOutAt', OLD.metadata -> 'timedOutAt',
+               'sweepId', OLD.metadata -> 'sweepId')), false)))
   EXECUTE FUNCTION ${guardFunction(schema)}`,
     },
   ];

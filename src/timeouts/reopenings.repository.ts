@@ -11,7 +11,15 @@ export const REOPEN_OUTCOMES = ['reopened', 'changed_since', 'gone', 'already_re
 export type ReopenOutcome = (typeof REOPEN_OUTCOMES)[number];
 
 /** Which ledger rows: one, or those of a sweep after a position, in the order of their ids. */
-export type Reopened = { timeoutId: string } | { sweepId: string; after: string | null; limit: number };
+export type Reopened = { timeoutId: string } | (Place & { limit: number });
+
+/** A position among the timeouts of a sweep that fall to one lane of an undo, numbered `number` of `of`. */
+export interface Place {
+  sweepId: string;
+  lane: { number: number; of: number };
+  /** Null: before the first. */
+  after: string | null;
+}
 
 /** Who reopens and why; `undoId` where it is done by the undo of a sweep, in whose record the outcomes are counted. */
 export interface Reopening {
@@ -119,16 +127,11 @@ export class ReopeningsRepository {
   }
 
   /** The ledger row of a sweep that comes after a position; null where none is left. */
-  async next(
-    scope: TenantScope,
-    sweepId: string,
-    after: string | null,
-    transaction: QueryRunner,
-  ): Promise<string | null> {
+  async next(scope: TenantScope, place: Place, transaction: QueryRunner): Promise<string | null> {
     const parameters = new SqlParameters();
     const [row] = await transaction.query(
       `SELECT t.id FROM ${this.schema}.timeouts t
-        WHERE ${this.isOneOf({ sweepId, after }, parameters)} AND ${isInScope(scope, parameters)}
+        WHERE ${this.isOneOf(place, parameters)} AND ${isInScope(scope, parameters)}
         ORDER BY t.id LIMIT 1`,
       parameters.values,
     );
@@ -165,12 +168,13 @@ export class ReopeningsRepository {
             AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
   }
 
-  private isOneOf(which: { timeoutId: string } | { sweepId: string; after: string | null }, parameters: SqlParameters) {
+  private isOneOf(which: { timeoutId: string } | Place, parameters: SqlParameters): string {
     if ('timeoutId' in which) {
       return `t.id = ${parameters.add(which.timeoutId)}::uuid`;
     }
     const after = which.after === null ? 'true' : `t.id > ${parameters.add(which.after)}::uuid`;
-    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after}`;
+    const { number, of } = which.lane;
+    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after} AND abs(hashtext(t.id::text) % ${of}) = ${number}`;
   }
 }
 

@@ -9,6 +9,7 @@ import { lockSignal } from '../locks/lock-signal.js';
 import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
 import { BatchedRun } from '../sweeps/batched-run.js';
 import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
+import { inLanes } from '../sweeps/sweep-lanes.js';
 import { SweepRecords } from '../sweeps/sweep-records.service.js';
 import { ReopeningsRepository } from './reopenings.repository.js';
 import { Undoing } from './undoing.js';
@@ -20,6 +21,9 @@ export interface UndoPlan {
   reason: string;
   requestedBy: Caller;
 }
+
+/** Batches at a time, as for a sweep that somebody waits for. */
+const LANES = 2;
 
 /** Takes back what one sweep has done, under a lock of its own: sweeps go on meanwhile. */
 @Injectable()
@@ -51,9 +55,14 @@ export class UndoRunner {
     const { id } = await this.records.begin(scope, record, requestedBy);
     onStarted?.(id);
     const signal = lockSignal();
-    const work = new Undoing(this.reopenings, { id, scope, sweepId: undone.id, by: requestedBy.principal.id, reason });
+    const undo = { id, scope, sweepId: undone.id, by: requestedBy.principal.id, reason };
     const limits = { batchSize: this.configuration.sweepBatchSize, limit: null, timeBudget: null };
-    return this.records.end(scope, id, signal, () => new BatchedRun(this.dataSource, work, limits, signal).toEnd());
+    return this.records.end(scope, id, signal, () =>
+      inLanes(LANES, signal, (lane, laneSignal) => {
+        const work = new Undoing(this.reopenings, { ...undo, lane });
+        return new BatchedRun(this.dataSource, work, limits, laneSignal).toEnd();
+      }),
+    );
   }
 }
 

@@ -1,21 +1,23 @@
 import type { QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import type { BatchOutcome, BatchWork } from '../sweeps/batched-run.js';
-import type { Reopened, ReopeningsRepository } from './reopenings.repository.js';
+import type { Place, Reopened, ReopeningsRepository } from './reopenings.repository.js';
 
-/** The work of an undo: reopens what a sweep has timed out, in the order in which it did; a position is a timeout's id. */
+/** The work of an undo: reopens what a sweep has timed out, in one lane, in the order in which it did; a position is a timeout's id. */
 export class Undoing implements BatchWork<string> {
   constructor(
     private readonly reopenings: ReopeningsRepository,
-    private readonly undo: { id: string; scope: TenantScope; sweepId: string; by: string; reason: string },
+    private readonly undo: { id: string; scope: TenantScope; by: string; reason: string } & Omit<Place, 'after'>,
   ) {}
 
   many(after: string | null, limit: number, transaction: QueryRunner): Promise<BatchOutcome<string>> {
-    return this.reopen({ sweepId: this.undo.sweepId, after, limit }, transaction);
+    const { sweepId, lane } = this.undo;
+    return this.reopen({ sweepId, lane, after, limit }, transaction);
   }
 
   next(after: string | null, transaction: QueryRunner): Promise<string | null> {
-    return this.reopenings.next(this.undo.scope, this.undo.sweepId, after, transaction);
+    const { scope, sweepId, lane } = this.undo;
+    return this.reopenings.next(scope, { sweepId, lane, after }, transaction);
   }
 
   one(timeoutId: string, transaction: QueryRunner): Promise<BatchOutcome<string>> {
