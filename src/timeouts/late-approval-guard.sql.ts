@@ -16,10 +16,10 @@ export interface GuardStatement {
  */
 export const GUARD_BODY = `
 DECLARE
-  markers jsonb := (SELECT jsonb_object_agg(key, value) FROM jsonb_each(OLD.metadata)
-                     WHERE key IN ('failureReason', 'timedOutAt', 'sweepId'));
+  markers jsonb;
 BEGIN
-  IF current_setting('lapse.reopening', true) = 'on' THEN
+  IF OLD.metadata ->> 'failureReason' IS DISTINCT FROM 'approval_timeout'
+     OR current_setting('lapse.reopening', true) = 'on' THEN
     RETURN NULL;
   END IF;
   IF NEW.status IS DISTINCT FROM 'failed' THEN
@@ -28,6 +28,11 @@ BEGIN
       USING ERRCODE = '${GUARD_SQLSTATE}',
             DETAIL = format('Nobody approved it before its deadline; sweep %s of Lapse failed it.', OLD.metadata ->> 'sweepId'),
             HINT = format('An operator can take that back with POST /v1/timeouts/{timeoutId}/reopen; GET /v1/sweeps/%s/timeouts tells its id.', OLD.metadata ->> 'sweepId');
+  END IF;
+  markers := (SELECT jsonb_object_agg(key, value) FROM jsonb_each(OLD.metadata)
+               WHERE key IN ('failureReason', 'timedOutAt', 'sweepId'));
+  IF NEW.metadata @> markers THEN
+    RETURN NULL;
   END IF;
   EXECUTE format('UPDATE %I.%I SET metadata = $1 WHERE tenant_id = $2 AND project_id = $3 AND id = $4', TG_TABLE_SCHEMA, TG_TABLE_NAME)
     USING CASE WHEN NEW.metadata IS NULL THEN '{}'::jsonb
@@ -48,14 +53,11 @@ export function installGuard(schema: string, table: string): GuardStatement[] {
     },
     {
       right: `TRIGGER on table ${table}`,
-      // The condition is looked at before the function is called: an update of any other row costs a comparison. A
-      // trigger that fires before would have the server lock each row first, which is written to its log; this one
-      // fires after, on what is really stored, and its error undoes the update all the same.
+      // The condition is looked at before the function is called, and every statement that updates has to read it first:
+      // so it is as short as can be. A trigger that fires before the update would have the server lock each row, which
+      // is written to its log; this one fires after, on what is really stored, and its error undoes the update.
       sql: `CREATE OR REPLACE TRIGGER ${GUARD_TRIGGER} AFTER UPDATE ON ${table} FOR EACH ROW
-  WHEN (OLD.status = 'failed' AND OLD.metadata ->> 'failureReason' = 'approval_timeout'
-        AND (NEW.status IS DISTINCT FROM 'failed' OR NOT coalesce(NEW.metadata @> jsonb_strip_nulls(jsonb_build_object(
-               'failureReason', OLD.metadata -> 'failureReason', 'timedOutAt', OLD.metadata -> 'timedOutAt',
-               'sweepId', OLD.metadata -> 'sweepId')), false)))
+  WHEN (OLD.status = 'failed')
   EXECUTE FUNCTION ${guardFunction(schema)}`,
     },
   ];

@@ -54,7 +54,8 @@ export class ReopeningsRepository {
    *
    * The ledger rows are locked before the executions, here as everywhere, so that of two who reopen the same the second
    * finds it reopened. An execution is claimed only while it is as we left it: failed, with this sweep's marker, and
-   * unchanged to the microsecond; the update repeats that.
+   * unchanged to the microsecond; the update repeats that. What became of each is looked up with IN, which is hashed: of
+   * a join the planner would make a loop in a loop, since it can't know how long a list of candidates is.
    */
   async reopen(
     scope: TenantScope,
@@ -103,10 +104,10 @@ export class ReopeningsRepository {
       outcomes AS MATERIALIZED (
         SELECT c.id, CASE
                  WHEN c.reopened_at IS NOT NULL THEN 'already_reopened'
-                 WHEN r.timeout_id IS NOT NULL THEN 'reopened'
-                 WHEN EXISTS (SELECT FROM found f WHERE f.id = c.id) THEN 'changed_since'
+                 WHEN c.id IN (SELECT timeout_id FROM reopened) THEN 'reopened'
+                 WHEN c.id IN (SELECT id FROM found) THEN 'changed_since'
                  ELSE 'gone' END AS outcome
-          FROM candidates c LEFT JOIN reopened r ON r.timeout_id = c.id
+          FROM candidates c
       ),
       kept AS (${this.keepOutcomes('SELECT id, outcome, NULL FROM outcomes', undoId, parameters)}),
       counted AS (
