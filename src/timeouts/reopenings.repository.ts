@@ -54,7 +54,8 @@ export class ReopeningsRepository {
    *
    * The ledger rows are locked before the executions, here as everywhere, so that of two who reopen the same the second
    * finds it reopened. An execution is claimed only while it is as we left it: failed, with this sweep's marker, and
-   * unchanged to the microsecond; the update repeats that. What became of each is looked up with IN, which is hashed: of
+   * unchanged to the microsecond; the update repeats that. The guard, which fires at the end of the statement, lets a
+   * transaction with that setting pass. What became of each is looked up with IN, which is hashed: of
    * a join the planner would make a loop in a loop, since it can't know how long a list of candidates is.
    */
   async reopen(
@@ -65,8 +66,6 @@ export class ReopeningsRepository {
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    // The guard lets such a transaction pass.
-    await transaction.query(`SET LOCAL lapse.reopening = 'on'`);
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
@@ -74,7 +73,9 @@ export class ReopeningsRepository {
          ORDER BY t.id LIMIT ${'limit' in which ? which.limit : 1}
            FOR NO KEY UPDATE OF t
       ),
-      moment AS MATERIALIZED (SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at),
+      moment AS MATERIALIZED (
+        SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at, set_config('lapse.reopening', 'on', true)
+      ),
       found AS MATERIALIZED (
         SELECT c.*, e.place FROM candidates c CROSS JOIN LATERAL ${watched.byKeyOf('c')} e WHERE e.id = c.execution_id
       ),

@@ -22,8 +22,8 @@ export interface UndoPlan {
   requestedBy: Caller;
 }
 
-/** Batches at a time, as for a sweep that somebody waits for. */
-const LANES = 2;
+/** Batches at a time: one more than a sweep that somebody waits for, since each writes to two tables that are there. */
+const LANES = 3;
 
 /** Takes back what one sweep has done, under a lock of its own: sweeps go on meanwhile. */
 @Injectable()
