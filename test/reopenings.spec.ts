@@ -93,6 +93,7 @@ test.each<[string, string, string]>([
     `UPDATE workflow_executions SET metadata = metadata || '{"failureReason": "x"}'`,
     'changed_since',
   ],
+  ['marked by another', `UPDATE workflow_executions SET metadata = metadata || '{"sweepId": "x"}'`, 'changed_since'],
   ['deleted', 'DELETE FROM workflow_executions', 'gone'],
 ])('an execution that was %s since stays as it is', async (_what, sql, outcome) => {
   const { timeoutId } = await timeOut('late');
