@@ -29,8 +29,10 @@ export interface Reopening {
 }
 
 export interface ReopenResult {
-  /** By the id of the ledger row, in their order. */
-  outcomes: { id: string; outcome: ReopenOutcome }[];
+  /** How many ledger rows there were. */
+  found: number;
+  /** The last of them, in the order of their ids; null where there was none. */
+  last: { id: string; outcome: ReopenOutcome } | null;
   /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
   suppressed: number;
   /** Of the undo. */
@@ -120,7 +122,8 @@ export class ReopeningsRepository {
          WHERE s.id = ${parameters.add(undoId)}::uuid
         RETURNING s.cancel_requested_at IS NOT NULL AS cancel_requested
       )
-      SELECT coalesce((SELECT json_agg(json_build_object('id', id, 'outcome', outcome) ORDER BY id) FROM outcomes), '[]') AS outcomes,
+      SELECT (SELECT count(*)::int FROM outcomes) AS found,
+             (SELECT to_json(last) FROM (SELECT id, outcome FROM outcomes ORDER BY id DESC LIMIT 1) last) AS last,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested"`,
       parameters.values,

@@ -39,8 +39,7 @@ export class ReopeningsService {
     const { scope, principal } = caller;
     return inShortTransaction(this.dataSource, LIMITS, async (transaction) => {
       const reopening = { by: principal.id, reason, undoId: null };
-      const { outcomes, suppressed } = await this.reopenings.reopen(scope, { timeoutId }, reopening, transaction);
-      const [found] = outcomes;
+      const { last: found, suppressed } = await this.reopenings.reopen(scope, { timeoutId }, reopening, transaction);
       if (!found) {
         throw new TimeoutNotFoundError();
       }

@@ -31,13 +31,12 @@ export class Undoing implements BatchWork<string> {
 
   private async reopen(which: Reopened, transaction: QueryRunner): Promise<BatchOutcome<string>> {
     const { scope, by, reason, id: undoId } = this.undo;
-    const { outcomes, suppressed, cancelRequested } = await this.reopenings.reopen(
+    const { found, last, suppressed, cancelRequested } = await this.reopenings.reopen(
       scope,
       which,
       { by, reason, undoId },
       transaction,
     );
-    const found = outcomes.length;
-    return { found, done: found, suppressed, last: outcomes.at(-1)?.id ?? null, cancelRequested };
+    return { found, done: found, suppressed, last: last?.id ?? null, cancelRequested };
   }
 }
