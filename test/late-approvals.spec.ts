@@ -86,6 +86,20 @@ describe('with the guard', () => {
     });
   });
 
+  test('triggers of the host find their own tables when the markers are put back', async () => {
+    await world.host.pool.query(`
+      CREATE TABLE changes (id text);
+      CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO changes VALUES (NEW.id); RETURN NEW; END $$;
+      CREATE TRIGGER note BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION note()`);
+    try {
+      const sweepId = await timeOut('late');
+      await world.host.pool.query(`UPDATE workflow_executions SET metadata = '{"note": 1}'`);
+      expect((await world.host.find('late')).metadata).toMatchObject({ note: 1, sweepId });
+    } finally {
+      await world.host.pool.query('DROP FUNCTION note() CASCADE; DROP TABLE changes');
+    }
+  });
+
   test('markers that are not whole are kept as they are', async () => {
     const metadata = { failureReason: 'approval_timeout', timedOutAt: null };
     await world.host.suspend({ id: 'odd', minutes: 5, status: 'failed', metadata });

@@ -11,7 +11,8 @@ export interface GuardStatement {
 }
 
 /**
- * The body of the trigger's function. It runs with the rights of whoever updates, so it touches nothing but the row. An
+ * The body of the trigger's function. It runs with the rights of whoever updates, so it touches nothing but the row, and
+ * with their search path: the host's own triggers fire again where it puts the markers back, and look for their tables. An
  * update that leaves the execution failed passes, and the timeout's markers are put back where it replaced the metadata.
  */
 export const GUARD_BODY = `
@@ -49,7 +50,7 @@ export function installGuard(schema: string, table: string): GuardStatement[] {
     {
       right: `CREATE on schema ${schema}`,
       sql: `CREATE OR REPLACE FUNCTION ${guardFunction(schema)} RETURNS trigger LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp AS $guard$${GUARD_BODY}$guard$`,
+  AS $guard$${GUARD_BODY}$guard$`,
     },
     {
       right: `TRIGGER on table ${table}`,
