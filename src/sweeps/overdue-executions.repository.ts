@@ -5,6 +5,8 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
+import { isInLane, type Lane } from './lane.js';
+import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
 
 /** Which executions a sweep is about. The cutoff is one moment of the database's clock, as ISO text to the microsecond. */
 export interface Due {
@@ -20,12 +22,6 @@ export interface DuePosition {
   tenantId: string;
   projectId: string;
   id: string;
-}
-
-/** A share of a sweep's executions, the same for an execution every time: the one numbered `number` of `of`. */
-export interface Lane {
-  number: number;
-  of: number;
 }
 
 /** Where a batch takes its executions: the next `limit` of a lane after a position, or one execution alone. */
@@ -181,7 +177,7 @@ export class OverdueExecutionsRepository {
     const [where, limit] =
       'only' in place
         ? [this.isAt(place.only, parameters), 1]
-        : [`${this.isAfter(scope, place.after, parameters)} AND ${isInLane(place.lane)}`, place.limit];
+        : [`${this.isAfter(scope, place.after, parameters)} AND ${isInLane(place.lane, 'e.id')}`, place.limit];
     return `
       SELECT e.ctid AS place, e.updated_at AS at, e.updated_at::text AS "updatedAt",
              e.tenant_id AS "tenantId", e.project_id AS "projectId", e.id
@@ -229,10 +225,6 @@ export class OverdueExecutionsRepository {
   }
 }
 
-function isInLane({ number, of }: Lane): string {
-  return of === 1 ? 'true' : `abs(hashtext(e.id) % ${of}) = ${number}`;
-}
-
 /**
  * What every execution of a batch gets, worked out once: its `metadata` is merged into what the host keeps there. The
  * ids of the ledger rows are UUIDv7 with a counter: 60 random bits that the batch draws once, and in them room to count
@@ -251,13 +243,6 @@ function momentSql(watched: WatchedTable, schema: string, sweepId: string): stri
       FROM (SELECT ${schema}.uuid_v7() AS id) drawn`;
 }
 
-/** Metadata that is no object is kept under `previousMetadata`. */
-function asObject(metadata: string): string {
-  return `CASE WHEN ${metadata} IS NULL THEN '{}'::jsonb
-               WHEN jsonb_typeof(${metadata}) = 'object' THEN ${metadata}
-               ELSE jsonb_build_object('previousMetadata', ${metadata}) END`;
-}
-
 /**
  * Metadata that can't be had back by taking our markers away, as a list of the one value, of none where it was NULL;
  * NULL for all other. That of an object is kept where markers would replace members of the host's own.
@@ -265,7 +250,6 @@ function asObject(metadata: string): string {
 function unrestorable(metadata: string): string {
   return `CASE WHEN ${metadata} IS NULL THEN '[]'::jsonb
                WHEN jsonb_typeof(${metadata}) <> 'object'
-                 OR (${metadata} ?| '{failureReason,timedOutAt,sweepId}'
-                     AND ${metadata} ->> 'failureReason' IS DISTINCT FROM 'approval_timeout')
+                 OR (${metadata} ?| ${MARKERS} AND NOT coalesce(${isTimedOut(metadata)}, false))
                THEN jsonb_build_array(${metadata}) END`;
 }

@@ -1,5 +1,5 @@
 import type { RunEnd } from './batched-run.js';
-import type { Lane } from './overdue-executions.repository.js';
+import type { Lane } from './lane.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 /**

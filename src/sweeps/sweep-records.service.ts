@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import type { Caller } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
+import { messageOf } from '../database/database.errors.js';
 import type { RunEnd } from './batched-run.js';
 import type { SweepEntity } from './sweep.entity.js';
 import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
@@ -91,8 +92,4 @@ function outcomeOf(end: RunEnd, signal: AbortSignal): { status: SweepEntity['sta
     case 'stopped':
       return { status: 'interrupted', error: messageOf(signal.reason) };
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,8 @@
 import type { QueryRunner } from 'typeorm';
 import type { BatchOutcome, BatchWork } from './batched-run.js';
 import type { FailuresRepository } from './failures.repository.js';
-import type { Due, DuePosition, Lane, OverdueExecutionsRepository, Place } from './overdue-executions.repository.js';
+import type { Lane } from './lane.js';
+import type { Due, DuePosition, OverdueExecutionsRepository, Place } from './overdue-executions.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 /** The work of a sweep: times out what is due in one lane, oldest first. */

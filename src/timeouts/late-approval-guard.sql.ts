@@ -1,3 +1,5 @@
+import { asObject, isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
+
 /** Sorts behind the host's own triggers. */
 export const GUARD_TRIGGER = 'zz_lapse_guard';
 
@@ -19,7 +21,7 @@ export const GUARD_BODY = `
 DECLARE
   markers jsonb;
 BEGIN
-  IF OLD.metadata ->> 'failureReason' IS DISTINCT FROM 'approval_timeout'
+  IF NOT coalesce(${isTimedOut('OLD.metadata')}, false)
      OR current_setting('lapse.reopening', true) = 'on' THEN
     RETURN NULL;
   END IF;
@@ -31,14 +33,12 @@ BEGIN
             HINT = format('An operator can take that back with POST /v1/timeouts/{timeoutId}/reopen; GET /v1/sweeps/%s/timeouts tells its id.', OLD.metadata ->> 'sweepId');
   END IF;
   markers := (SELECT jsonb_object_agg(key, value) FROM jsonb_each(OLD.metadata)
-               WHERE key IN ('failureReason', 'timedOutAt', 'sweepId'));
+               WHERE key = ANY (${MARKERS}));
   IF NEW.metadata @> markers THEN
     RETURN NULL;
   END IF;
   EXECUTE format('UPDATE %I.%I SET metadata = $1 WHERE tenant_id = $2 AND project_id = $3 AND id = $4', TG_TABLE_SCHEMA, TG_TABLE_NAME)
-    USING CASE WHEN NEW.metadata IS NULL THEN '{}'::jsonb
-               WHEN jsonb_typeof(NEW.metadata) = 'object' THEN NEW.metadata
-               ELSE jsonb_build_object('previousMetadata', NEW.metadata) END || markers,
+    USING ${asObject('NEW.metadata')} || markers,
           NEW.tenant_id, NEW.project_id, NEW.id;
   RETURN NULL;
 END

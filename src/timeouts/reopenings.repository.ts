@@ -3,8 +3,11 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
+import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
+import { isInLane, type Lane } from '../sweeps/lane.js';
+import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
 
 /** `changed_since`: the execution isn't as we left it; `gone`: it isn't there any more. */
 export const REOPEN_OUTCOMES = ['reopened', 'changed_since', 'gone', 'already_reopened'] as const;
@@ -13,10 +16,10 @@ export type ReopenOutcome = (typeof REOPEN_OUTCOMES)[number];
 /** Which ledger rows: one, or those of a sweep after a position, in the order of their ids. */
 export type Reopened = { timeoutId: string } | (Place & { limit: number });
 
-/** A position among the timeouts of a sweep that fall to one lane of an undo, numbered `number` of `of`. */
+/** A position among the timeouts of a sweep that fall to one lane of an undo. */
 export interface Place {
   sweepId: string;
-  lane: { number: number; of: number };
+  lane: Lane;
   /** Null: before the first. */
   after: string | null;
 }
@@ -71,7 +74,7 @@ export class ReopeningsRepository {
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
-         WHERE ${this.isOneOf(which, parameters)} AND ${isInScope(scope, parameters)}
+         WHERE ${[this.isOneOf(which, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}
          ORDER BY t.id LIMIT ${'limit' in which ? which.limit : 1}
            FOR NO KEY UPDATE OF t
       ),
@@ -92,7 +95,7 @@ export class ReopeningsRepository {
         UPDATE ${watched.name} e
            SET status = 'suspended', updated_at = moment.updated_at,
                metadata = CASE WHEN claimed.original_metadata IS NULL
-                               THEN e.metadata - '{failureReason,timedOutAt,sweepId}'::text[]
+                               THEN e.metadata - ${MARKERS}
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
          WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
@@ -136,7 +139,7 @@ export class ReopeningsRepository {
     const parameters = new SqlParameters();
     const [row] = await transaction.query(
       `SELECT t.id FROM ${this.schema}.timeouts t
-        WHERE ${this.isOneOf(place, parameters)} AND ${isInScope(scope, parameters)}
+        WHERE ${[this.isOneOf(place, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}
         ORDER BY t.id LIMIT 1`,
       parameters.values,
     );
@@ -151,7 +154,7 @@ export class ReopeningsRepository {
   ): Promise<{ cancelRequested: boolean }> {
     const parameters = new SqlParameters();
     const failed = `SELECT t.id, 'failed', ${parameters.add(reason)}::text FROM ${this.schema}.timeouts t
-                     WHERE t.id = ${parameters.add(timeoutId)}::uuid AND ${isInScope(scope, parameters)}`;
+                     WHERE ${[this.isOneOf({ timeoutId }, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}`;
     const [[row]] = await transaction.query(
       `WITH kept AS (${this.keepOutcomes(failed, undoId, parameters)})
        UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = ${parameters.add(undoId)}::uuid
@@ -168,7 +171,7 @@ export class ReopeningsRepository {
 
   /** SQL: whether the execution `e` is still as the timeout `alias` left it. */
   private isAsLeft(alias: string): string {
-    return `e.status = 'failed' AND e.metadata ->> 'failureReason' = 'approval_timeout'
+    return `e.status = 'failed' AND ${isTimedOut('e.metadata')}
             AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
             AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
   }
@@ -178,8 +181,7 @@ export class ReopeningsRepository {
       return `t.id = ${parameters.add(which.timeoutId)}::uuid`;
     }
     const after = which.after === null ? 'true' : `t.id > ${parameters.add(which.after)}::uuid`;
-    const { number, of } = which.lane;
-    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after} AND abs(hashtext(t.id::text) % ${of}) = ${number}`;
+    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after} AND ${isInLane(which.lane, 't.id')}`;
   }
 }
 
@@ -187,8 +189,4 @@ export class ReopeningsRepository {
 function isSame(execution: string, timeout: string): string {
   return `${execution}.tenant_id = ${timeout}.tenant_id AND ${execution}.project_id = ${timeout}.project_id
           AND ${execution}.id = ${timeout}.execution_id`;
-}
-
-function isInScope({ tenantId }: TenantScope, parameters: SqlParameters): string {
-  return tenantId === null ? 'true' : `t.tenant_id = ${parameters.add(tenantId)}`;
 }
