@@ -1,6 +1,34 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import type { TenantScope } from '../access/tenant-scope.js';
 import type { SweepDto } from '../sweeps/sweep-answer.js';
+import type { SweepsService } from '../sweeps/sweeps.service.js';
 import { CommandFailedError } from './cli.errors.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
+
+/**
+ * Waits for the end of a sweep or an undo, however long that takes, and shows how far it is where a person looks.
+ *
+ * @param quiet true where a program reads.
+ * @param begin begins it, and tells its id once it is on record.
+ * @throws SweepBusyError, and what `begin` throws.
+ */
+export async function toEnd(
+  app: INestApplicationContext,
+  scope: TenantScope,
+  quiet: boolean,
+  begin: (onStarted: (id: string) => void) => ReturnType<SweepsService['run']>,
+): Promise<SweepDto> {
+  const { SweepDto } = await import('../sweeps/sweep-answer.js');
+  const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
+  const { SweepProgressBar } = await import('./sweep-progress-bar.js');
+  const { LockBusy } = await import('../locks/lock-options.js');
+  const bar = quiet ? undefined : SweepProgressBar.on(process.stderr, app, scope);
+  const outcome = await begin((id) => bar?.follow(id)).finally(() => bar?.stop());
+  if (outcome instanceof LockBusy) {
+    throw new SweepBusyError(outcome.holder);
+  }
+  return SweepDto.from(outcome);
+}
 
 /** Another sweep of the scope is no failure to a script: it has a code of its own. */
 export async function asBusy(error: unknown): Promise<never> {

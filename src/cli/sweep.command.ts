@@ -6,7 +6,7 @@ import type { RequestSweepBody } from '../sweeps/sweeps.dto.js';
 import { CommandRun } from './command-run.js';
 import { EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
 import { printJson, printList, printProperties } from './output.js';
-import { asBusy, exitCodeOf } from './sweep-end.js';
+import { asBusy, exitCodeOf, toEnd } from './sweep-end.js';
 
 const HELP = `
 Waits up to five seconds while another sweep of the same scope runs; each tenant's sweeps are a scope of their own.
@@ -63,9 +63,13 @@ async function sweepNow(run: CommandRun, options: SweepOptions): Promise<ExitCod
   const request = await requestIn(options);
   const { openApplication } = await import('./application.js');
   const { cliCaller, onRecord } = await import('./cli-caller.js');
+  const { SweepsService } = await import('../sweeps/sweeps.service.js');
   const app = await openApplication(run);
   const caller = cliCaller('sweep.request', request.tenantId);
-  const sweep = await onRecord(app, caller, null, () => sweepToEnd(app, caller, request, options)).catch(asBusy);
+  const sweeps = app.get(SweepsService);
+  const sweep = await onRecord(app, caller, null, () =>
+    toEnd(app, caller.scope, options.json === true, (onStarted) => sweeps.run('cli', caller, request, onStarted)),
+  ).catch(asBusy);
   if (options.json) {
     printJson(sweep);
   } else {
@@ -95,29 +99,6 @@ async function requestIn(options: SweepOptions): Promise<RequestSweepBody> {
     OPTION_OF,
     { timeoutSeconds: DURATION_ALLOWED },
   );
-}
-
-/** @throws SweepBusyError, SweepsUnavailableError */
-async function sweepToEnd(
-  app: INestApplicationContext,
-  caller: Caller,
-  request: RequestSweepBody,
-  { json }: SweepOptions,
-): Promise<SweepDto> {
-  const { SweepsService } = await import('../sweeps/sweeps.service.js');
-  const { SweepDto } = await import('../sweeps/sweep-answer.js');
-  const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
-  const { SweepProgressBar } = await import('./sweep-progress-bar.js');
-  const { LockBusy } = await import('../locks/lock-options.js');
-  const bar = json ? undefined : SweepProgressBar.on(process.stderr, app, caller.scope);
-  const outcome = await app
-    .get(SweepsService)
-    .run('cli', caller, request, (id) => bar?.follow(id))
-    .finally(() => bar?.stop());
-  if (outcome instanceof LockBusy) {
-    throw new SweepBusyError(outcome.holder);
-  }
-  return SweepDto.from(outcome);
 }
 
 function print({ id, scope, status, dryRun, counts, durationMs, reason, error }: SweepDto): void {

@@ -1,11 +1,9 @@
-import type { INestApplicationContext } from '@nestjs/common';
 import type { Command } from 'commander';
-import type { Caller } from '../access/principal.js';
 import type { SweepDto } from '../sweeps/sweep-answer.js';
 import { CommandRun } from './command-run.js';
 import { EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
 import { printJson, printProperties } from './output.js';
-import { asBusy, exitCodeOf } from './sweep-end.js';
+import { asBusy, exitCodeOf, toEnd } from './sweep-end.js';
 
 const HELP = `
 Executions that are still as the sweep left them are suspended again, from now on: they have a fresh deadline and their
@@ -42,10 +40,14 @@ async function undoNow(run: CommandRun, sweepId: string, { reason, json }: UndoO
   const body = await checked(ReopenBody, { reason }, { reason: '--reason' });
   const { openApplication } = await import('./application.js');
   const { cliCaller, onRecord } = await import('./cli-caller.js');
+  const { ReopeningsService } = await import('../timeouts/reopenings.service.js');
   const app = await openApplication(run);
   const caller = cliCaller('sweep.undo');
+  const reopenings = app.get(ReopeningsService, { strict: false });
   const undo = await onRecord(app, caller, sweepId, () =>
-    undoToEnd(app, caller, sweepId, body.reason, json === true),
+    toEnd(app, caller.scope, json === true, (onStarted) =>
+      reopenings.undo('cli', caller, sweepId, body.reason, onStarted),
+    ),
   ).catch(asBusy);
   if (json) {
     printJson(undo);
@@ -53,29 +55,6 @@ async function undoNow(run: CommandRun, sweepId: string, { reason, json }: UndoO
     print(undo);
   }
   return exitCodeOf(undo);
-}
-
-async function undoToEnd(
-  app: INestApplicationContext,
-  caller: Caller,
-  sweepId: string,
-  reason: string,
-  quiet: boolean,
-): Promise<SweepDto> {
-  const { ReopeningsService } = await import('../timeouts/reopenings.service.js');
-  const { SweepDto } = await import('../sweeps/sweep-answer.js');
-  const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
-  const { SweepProgressBar } = await import('./sweep-progress-bar.js');
-  const { LockBusy } = await import('../locks/lock-options.js');
-  const bar = quiet ? undefined : SweepProgressBar.on(process.stderr, app, caller.scope);
-  const outcome = await app
-    .get(ReopeningsService, { strict: false })
-    .undo('cli', caller, sweepId, reason, (id) => bar?.follow(id))
-    .finally(() => bar?.stop());
-  if (outcome instanceof LockBusy) {
-    throw new SweepBusyError(outcome.holder);
-  }
-  return SweepDto.from(outcome);
 }
 
 function print({ id, undoes, status, undone, counts, durationMs, reason, error }: SweepDto): void {
