@@ -44,9 +44,11 @@ async function start(): Promise<void> {
 
 async function startEmbeddedPostgres(configuration: Configuration): Promise<Configuration> {
   const { dataDirectory } = configuration;
-  const postgres = await EmbeddedPostgres.start({ dataDirectory });
-  started.push(postgres);
-  return configuration.withEmbedded({ url: postgres.url, adminKey: await keptAdminKey(dataDirectory) });
+  const starting = EmbeddedPostgres.start({ dataDirectory });
+  // From now on, not once it is up: a signal in between would leave the server behind.
+  started.push({ stop: async () => (await starting.catch(() => undefined))?.stop() });
+  const { url } = await starting;
+  return configuration.withEmbedded({ url, adminKey: await keptAdminKey(dataDirectory) });
 }
 
 async function serve(configuration: Configuration): Promise<INestApplication> {
