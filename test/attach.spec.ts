@@ -1,7 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Caller } from '../src/access/principal.js';
-import { TenantScope } from '../src/access/tenant-scope.js';
 import { readConfiguration } from '../src/config/configuration.js';
 import { openDatabase } from '../src/database/open-database.js';
 import { WatchedTableIndexes } from '../src/executions/watched-table-indexes.js';
@@ -11,12 +9,7 @@ import { DatabaseProxy } from './support/database-proxy.js';
 import { createDatabase, dropDatabase, testServer } from './support/databases.js';
 import { eventually } from './support/eventually.js';
 import { Lapse } from './support/lapse.js';
-
-const OPERATOR: Caller = {
-  principal: { kind: 'cli', id: 'cli:ada', role: 'admin', scope: TenantScope.platform() },
-  scope: TenantScope.platform(),
-  ...{ address: 'local', requestId: 'request', action: 'guard' },
-};
+import { ADA } from './support/people.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -159,12 +152,12 @@ test.each([
     const { body: sweep } = await lapse.post('/v1/sweeps');
     const approve = (id: string) => sql(`UPDATE workflow_executions SET status = 'running' WHERE id = $1`, [id]);
 
-    await guard.install(OPERATOR);
+    await guard.install(ADA);
     await expect(approve('60')).rejects.toMatchObject({ code: 'LP001' });
-    await guard.remove(OPERATOR);
+    await guard.remove(ADA);
     await approve('60');
     expect(await lapse.app.get(ResurrectionsService, { strict: false }).detect()).toBe(1);
-    await guard.install(OPERATOR);
+    await guard.install(ADA);
     const { body: undo } = await lapse.post(`/v1/sweeps/${sweep.id}/undo`, { reason: 'too short' });
 
     expect(undo).toMatchObject({ undone: { reopened: 30, changedSince: 1, gone: 0 }, counts: { failed: 0 } });

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
+import { roleWithoutTrigger } from './support/people.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -103,16 +104,12 @@ test('guard is installed, shown, looked at by the doctor, and removed', async ()
 
 test('a role that may not install the guard is told which right it lacks, and given the SQL that --print prints', async () => {
   const { pool } = world.host;
-  await pool.query(`
-    DROP ROLE IF EXISTS no_guard; CREATE ROLE no_guard LOGIN PASSWORD 'no_guard';
-    GRANT USAGE, CREATE ON SCHEMA lapse TO no_guard; GRANT ALL ON ALL TABLES IN SCHEMA lapse TO no_guard;
-    GRANT SELECT, UPDATE ON workflow_executions TO no_guard`);
-  const url = Object.assign(new URL(world.databaseUrl), { username: 'no_guard', password: 'no_guard' });
+  const role = await roleWithoutTrigger(world.databaseUrl);
   const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
   const guard = world.lapse.app.get(LateApprovalGuard, { strict: false });
   try {
     const [refused, install, remove] = await Promise.all([
-      Command.run(['guard', 'install'], { DATABASE_URL: url.href }),
+      Command.run(['guard', 'install'], { DATABASE_URL: role.url }),
       Command.run(['guard', 'install', '--print'], nowhere),
       Command.run(['guard', 'remove', '--print'], nowhere),
     ]);
@@ -124,6 +121,6 @@ test('a role that may not install the guard is told which right it lacks, and gi
     await pool.query(remove.stdout);
     expect(await guard.status()).toBe('missing');
   } finally {
-    await pool.query('DROP OWNED BY no_guard; DROP ROLE no_guard');
+    await role.drop();
   }
 }, 30_000);

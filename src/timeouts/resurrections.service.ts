@@ -9,12 +9,16 @@ import { type Resurrection, ResurrectionsRepository } from './resurrections.repo
 const BATCH = 5_000;
 const MOST_BATCHES = 20;
 
+/** However often the schedule ticks; where it ticks every minute, it is after each tick. */
+const LOOKS_EVERY_MS = 50_000;
+
 const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
 
 /** Watches what becomes of timed-out executions for seven days. */
 @Injectable()
 export class ResurrectionsService implements OnModuleInit {
   private readonly logger = new Logger('Timeouts');
+  private lastLookAt = 0;
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
@@ -23,7 +27,7 @@ export class ResurrectionsService implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.housekeeping.add((signal) => this.detect(signal));
+    this.housekeeping.add((signal) => this.detectNowAndThen(signal));
   }
 
   /**
@@ -47,6 +51,13 @@ export class ResurrectionsService implements OnModuleInit {
       }
     }
     return count;
+  }
+
+  private async detectNowAndThen(signal: AbortSignal): Promise<void> {
+    if (Date.now() - this.lastLookAt >= LOOKS_EVERY_MS) {
+      this.lastLookAt = Date.now();
+      await this.detect(signal);
+    }
   }
 
   private warnOf({ tenantId, projectId, executionId, status, timeoutId }: Resurrection): void {
