@@ -3,7 +3,7 @@ import type { INestApplication } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { Configuration } from './config/configuration.js';
-import { describeApi, serveDocs } from './docs/openapi.js';
+import { serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
 import { giveRequestId } from './http/request-id.js';
 import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
@@ -44,7 +44,7 @@ export function configureApp(app: INestApplication): void {
   express.useBodyParser('json', BODY);
   express.use(refuseMalformedQuery);
   if (docs) {
-    serveDocs(app, describeApi(app));
+    serveDocs(app);
   }
 }
 

@@ -45,9 +45,9 @@ export function describeApi(app: INestApplication): OpenAPIObject {
   return document;
 }
 
-/** Swagger UI at /docs, and the document at /openapi.json. */
-export function serveDocs(app: INestApplication, document: OpenAPIObject): void {
-  SwaggerModule.setup('docs', app, document, {
+/** Swagger UI at /docs, and the document at /openapi.json; it is made for the first who asks, to be ready sooner. */
+export function serveDocs(app: INestApplication): void {
+  SwaggerModule.setup('docs', app, () => describeApi(app), {
     jsonDocumentUrl: 'openapi.json',
     yamlDocumentUrl: 'openapi.yaml',
     customSiteTitle: 'Lapse',
