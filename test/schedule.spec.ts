@@ -103,6 +103,25 @@ test('shutdown waits for the tick that runs: its sweep stops after a batch and i
   expect(await world.host.count('suspended')).toBeGreaterThan(0);
 });
 
+test('the schedule takes smaller batches than a person who waits, so that the host feels it less', async () => {
+  const replica = await startReplica({ LAPSE_SWEEP_BATCH_SIZE: '8' });
+  const batches = async (): Promise<number> => {
+    const { rows } = await world.host.pool.query(
+      'SELECT count(DISTINCT timed_out_at)::int AS batches FROM lapse.timeouts',
+    );
+    return rows[0].batches;
+  };
+
+  await world.host.suspendMany(8, 31);
+  await schedulerOf(replica).tick();
+  expect(await batches()).toBe(4);
+
+  await world.host.clear();
+  await world.host.suspendMany(8, 31);
+  await replica.post('/v1/sweeps', { limit: 8 });
+  expect(await batches()).toBe(1);
+});
+
 test('a sweep that a dead process left running is marked interrupted at the next tick, whatever its scope', async () => {
   const replica = await startReplica();
   await world.host.pool.query(

@@ -3,11 +3,16 @@ import type { Lane } from './lane.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 /**
- * A drain that somebody asked for and waits for runs two batches at a time. The schedule has time, and takes one, which
- * the host feels less; so does a sweep with a limit, whose oldest first only one lane can keep.
+ * A drain that somebody asked for and waits for runs two batches at a time. A sweep with a limit runs one, because more
+ * could not keep to the oldest first. So does the schedule, which has time: its batches are a quarter as large, since
+ * whoever commits meanwhile waits until what a batch has written is on the disk.
  */
-export function lanesOf(plan: SweepPlan): number {
-  return plan.timeBudget === null && plan.limit === null ? 2 : 1;
+export function paceOf({ timeBudget, limit }: SweepPlan, largestBatch: number): { lanes: number; batchSize: number } {
+  const hasTime = timeBudget !== null;
+  return {
+    lanes: hasTime || limit !== null ? 1 : 2,
+    batchSize: hasTime ? Math.ceil(largestBatch / 4) : largestBatch,
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ import { BatchedRun, type RunEnd } from './batched-run.js';
 import { FailuresRepository } from './failures.repository.js';
 import { type Due, OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepEntity } from './sweep.entity.js';
-import { inLanes, lanesOf } from './sweep-lanes.js';
+import { inLanes, paceOf } from './sweep-lanes.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepsRepository } from './sweeps.repository.js';
@@ -65,8 +65,9 @@ export class SweepRunner {
     if (!(await this.executions.anyDue(plan.scope, due))) {
       return 'done';
     }
-    const limits = { batchSize: this.configuration.sweepBatchSize, limit: plan.limit, timeBudget: plan.timeBudget };
-    return inLanes(lanesOf(plan), signal, (lane, laneSignal) => {
+    const { lanes, batchSize } = paceOf(plan, this.configuration.sweepBatchSize);
+    const limits = { batchSize, limit: plan.limit, timeBudget: plan.timeBudget };
+    return inLanes(lanes, signal, (lane, laneSignal) => {
       const work = new TimingOut(this.executions, this.failures, { id, scope: plan.scope, due, lane });
       return new BatchedRun(this.dataSource, work, limits, laneSignal).toEnd();
     });
