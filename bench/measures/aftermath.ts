@@ -1,27 +1,37 @@
 import pg from 'pg';
-import { SweepsService } from '../src/sweeps/sweeps.service.js';
-import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
-import { ReopeningsService } from '../src/timeouts/reopenings.service.js';
-import { OPERATOR, timed } from './contenders.js';
-import { createDrainTemplate, TIMEOUT_SECONDS, warm, withClient } from './fixture.js';
-import { startLapse } from './lapse.js';
-import type { Report } from './report.js';
-import type { BenchServer } from './server.js';
-import type { Sizes } from './sizes.js';
-import { ratiosOf, spreadOf } from './statistics.js';
+import { SweepsService } from '../../src/sweeps/sweeps.service.js';
+import { LateApprovalGuard } from '../../src/timeouts/late-approval-guard.service.js';
+import { ReopeningsService } from '../../src/timeouts/reopenings.service.js';
+import type { Measure } from '../measure.js';
+import type { Report } from '../report/report.js';
+import { type Backlog, createBacklog } from '../support/backlog.js';
+import { warm, withClient } from '../support/fixture.js';
+import { OPERATOR, SWEEP_OF_ALL, startLapse } from '../support/lapse.js';
+import type { BenchServer } from '../support/server.js';
+import { ratiosOf, spreadOf, timed } from '../support/statistics.js';
 
 const COPY = 'lapse_bench_aftermath';
 const GUARDED = 'lapse_bench_guarded';
 const SLICES = 20;
 
+type Sizes = Omit<Backlog, 'layout'> & {
+  rounds: number;
+  /** How many updates of the host are timed with the guard, and as many without. */
+  updates: number;
+};
+
 /** What it costs to take timeouts back, and to keep others from doing so. */
-export async function measureAftermath(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
-  report.progress(`making ${sizes.rows} executions, of which ${sizes.overdue} are timed out and reopened`);
-  const template = await createDrainTemplate(server, sizes, 'one night');
-  await measureUndo(server, template, sizes, report);
-  await measureGuard(server, template, sizes, report);
-  await server.drop(template);
-}
+export const aftermath: Measure<Sizes> = {
+  full: { rows: 1_000_000, overdue: 50_000, waiting: 50_000, tenants: 1000, rounds: 3, updates: 20_000 },
+  quick: { rows: 20_000, overdue: 2_000, waiting: 1_000, tenants: 100, rounds: 1, updates: 300 },
+  async take(server, sizes, report) {
+    report.progress(`aftermath: making ${sizes.rows} executions, of which ${sizes.overdue} are timed out and reopened`);
+    const template = await createBacklog(server, { ...sizes, layout: 'one night' });
+    await measureUndo(server, template, sizes, report);
+    await measureGuard(server, template, sizes, report);
+    await server.drop(template);
+  },
+};
 
 /** Each round on a fresh copy: a sweep of everything, then its undo, both through the service layer. */
 async function measureUndo(server: BenchServer, template: string, sizes: Sizes, report: Report): Promise<void> {
@@ -33,9 +43,8 @@ async function measureUndo(server: BenchServer, template: string, sizes: Sizes, 
     try {
       const sweeps = app.get(SweepsService);
       let sweepId = '';
-      const request = { timeoutSeconds: TIMEOUT_SECONDS, reason: 'benchmark' };
       const swept = await timed(() =>
-        sweeps.run('api', OPERATOR, request, (id) => {
+        sweeps.run('api', OPERATOR, SWEEP_OF_ALL, (id) => {
           sweepId = id;
         }),
       );
@@ -62,7 +71,7 @@ async function assertReopened(url: string, sizes: Sizes): Promise<void> {
       `SELECT (SELECT count(*)::int FROM workflow_executions WHERE status = 'suspended') AS suspended,
               (SELECT count(*)::int FROM lapse.timeouts WHERE reopened_at IS NOT NULL) AS reopened`,
     );
-    if (rows[0].suspended !== sizes.suspended || rows[0].reopened !== sizes.overdue) {
+    if (rows[0].suspended !== sizes.overdue + sizes.waiting || rows[0].reopened !== sizes.overdue) {
       throw new Error(`The undo left ${JSON.stringify(rows[0])}`);
     }
   });

@@ -39,3 +39,15 @@ export async function takeTurns(
   }
   return { one: spreadOf(ones).median, other: spreadOf(others).median };
 }
+
+/** @param share 0.99 for the 99th percentile. */
+export function percentile(figures: readonly number[], share: number): number {
+  const sorted = [...figures].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}

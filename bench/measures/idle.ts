@@ -2,28 +2,48 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { TenantScope } from '../src/access/tenant-scope.js';
-import { OverdueExecutionsRepository } from '../src/sweeps/overdue-executions.repository.js';
-import { SweepsScheduler } from '../src/sweeps/sweeps.scheduler.js';
-import { CountingProxy } from './counting-proxy.js';
-import { createIdleDatabase, TIMEOUT_SECONDS, warm } from './fixture.js';
-import { startLapse } from './lapse.js';
-import type { Report } from './report.js';
-import type { BenchServer } from './server.js';
-import type { Sizes } from './sizes.js';
-import { type Spread, spreadOf, takeTurns } from './statistics.js';
+import { TenantScope } from '../../src/access/tenant-scope.js';
+import { OverdueExecutionsRepository } from '../../src/sweeps/overdue-executions.repository.js';
+import { SweepsScheduler } from '../../src/sweeps/sweeps.scheduler.js';
+import type { Measure } from '../measure.js';
+import type { Report } from '../report/report.js';
+import { CountingProxy } from '../support/counting-proxy.js';
+import { createExecutions, TIMEOUT_SECONDS, warm } from '../support/fixture.js';
+import { startLapse } from '../support/lapse.js';
+import { type Spread, spreadOf, takeTurns } from '../support/statistics.js';
 
+const DATABASE = 'lapse_bench_idle';
 const WARM_UP = 200;
 const SLICES = 10;
 
-/** What it costs that everybody waits and nobody is overdue. */
-export async function measureIdle(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
-  report.progress(`making ${sizes.waiting} executions that wait`);
-  const url = await createIdleDatabase(server, sizes);
-  await warm(url);
-  await measureProbe(url, sizes, report);
-  await countRoundTrips(url, sizes, report);
+interface Sizes {
+  /** Rows in the watched table; all are suspended and none is overdue: the most that can wait for nothing. */
+  waiting: number;
+  tenants: number;
+  /** How often each of the queries is timed. */
+  probes: number;
+  /** Seconds between the last tick and the one that is counted as a scheduled one; 0 leaves it out. */
+  quiet: number;
 }
+
+/** What it costs that everybody waits and nobody is overdue. */
+export const idle: Measure<Sizes> = {
+  full: { waiting: 1_000_000, tenants: 1000, probes: 3000, quiet: 60 },
+  quick: { waiting: 20_000, tenants: 100, probes: 200, quiet: 0 },
+  async take(server, sizes, report) {
+    report.progress(`idle: making ${sizes.waiting} executions that wait`);
+    const url = await createExecutions(server, DATABASE, {
+      rows: sizes.waiting,
+      tenants: sizes.tenants,
+      status: `'suspended'`,
+      since: `now() - (${sizes.waiting} - n) * interval '10 minutes' / ${sizes.waiting}`,
+    });
+    await warm(url);
+    await measureProbe(url, sizes, report);
+    await countRoundTrips(url, sizes, report);
+    await server.drop(DATABASE);
+  },
+};
 
 /** Both queries take turns over the same pool; what is compared is the medians. */
 async function measureProbe(url: string, sizes: Sizes, report: Report): Promise<void> {

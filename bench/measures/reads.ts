@@ -1,13 +1,14 @@
 import autocannon from 'autocannon';
-import { buildService } from './build-service.js';
-import { createReadDatabase, withClient } from './fixture.js';
-import type { Report } from './report.js';
-import { peakMemoryWhile, residentMemory } from './resident-memory.js';
-import type { BenchServer } from './server.js';
-import { Service } from './service.js';
-import type { Sizes } from './sizes.js';
-import { ratiosOf, spreadOf } from './statistics.js';
+import type { Measure } from '../measure.js';
+import type { Report } from '../report/report.js';
+import { builtService } from '../support/build-service.js';
+import { createExecutions, withClient } from '../support/fixture.js';
+import { peakMemoryWhile, residentMemory } from '../support/resident-memory.js';
+import type { BenchServer } from '../support/server.js';
+import { Service } from '../support/service.js';
+import { percentile, ratiosOf, spreadOf } from '../support/statistics.js';
 
+const DATABASE = 'lapse_bench_reads';
 const PAGE = '/v1/executions?limit=50';
 const PAGES_BEFORE = 999;
 const SLICES = 10;
@@ -22,26 +23,66 @@ interface Execution {
   conversationId: string;
 }
 
+interface Sizes {
+  /** Rows in the watched table, a tenth of them suspended. */
+  rows: number;
+  tenants: number;
+  /** Rows in the ledger. */
+  ledger: number;
+  /** How often each of two pages, and one execution, is asked for. */
+  pages: number;
+  /** Seconds for which each of two routes is polled, each round. */
+  seconds: number;
+  rounds: number;
+  /** Rounds of polling before them whose figures don't count. */
+  warmUps: number;
+}
+
 /** What lists, polls and downloads cost over a large table, asked over HTTP of the built service. */
-export async function measureReads(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
-  report.progress(`making ${sizes.readRows} executions to be read, and ${sizes.ledger} rows of ledger`);
-  const url = await createReadDatabase(server, sizes);
-  const build = await buildService();
-  const service = await Service.start(build.main, url, { LAPSE_RATE_LIMIT: 'off' });
-  try {
-    await measurePages(service, url, sizes, report);
-    await measurePoll(service, url, sizes, report);
-    await measureCsv(service, report);
-  } finally {
-    await service.stop();
-    await build.remove();
-  }
+export const reads: Measure<Sizes> = {
+  full: { rows: 10_000_000, tenants: 1000, ledger: 1_000_000, pages: 5_000, seconds: 5, rounds: 3, warmUps: 1 },
+  quick: { rows: 20_000, tenants: 100, ledger: 2_000, pages: 100, seconds: 1, rounds: 1, warmUps: 0 },
+  async take(server, sizes, report) {
+    report.progress(`reads: making ${sizes.rows} executions, and ${sizes.ledger} rows of ledger`);
+    const url = await createLongLife(server, sizes);
+    const main = await builtService();
+    const service = await Service.start(main, url);
+    try {
+      await measurePages(service, url, sizes, report);
+      await measurePoll(service, url, sizes, report);
+      await measureCsv(service, report);
+    } finally {
+      await service.stop();
+    }
+    await server.drop(DATABASE);
+  },
+};
+
+/** A tenth of all executions wait, spread over the table, and the ledger has a row for as many as were timed out. */
+async function createLongLife(server: BenchServer, { rows, tenants, ledger }: Sizes): Promise<string> {
+  const url = await createExecutions(server, DATABASE, {
+    rows,
+    tenants,
+    status: `CASE WHEN n % 10 = 0 THEN 'suspended' ELSE 'completed' END`,
+    since: `now() - (${rows} - n) * interval '20 minutes' / ${rows}`,
+  });
+  await withClient(url, async (client) => {
+    await client.query(
+      `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id, tool_call_id,
+                                   tool_name, suspended_since, deadline, timed_out_at)
+       SELECT '01890000-0000-7000-8000-000000000000', tenant_id, project_id, id, agent_id, conversation_id,
+              'call_' || md5(id), 'issue_refund', updated_at, updated_at, updated_at
+         FROM workflow_executions LIMIT ${ledger}`,
+    );
+    await client.query('VACUUM (FREEZE, ANALYZE) lapse.timeouts');
+  });
+  return url;
 }
 
 /** The three take turns over one connection each; what is compared is the 99th percentiles of the same slice. */
 async function measurePages(service: Service, url: string, sizes: Sizes, report: Report): Promise<void> {
   const keys = await executionsOf(url);
-  const thousandth = `${PAGE}&cursor=${await cursorAfter(service, Math.min(PAGES_BEFORE, Math.floor(sizes.readRows / 10 / 50 / 2)))}`;
+  const thousandth = `${PAGE}&cursor=${await cursorAfter(service, Math.min(PAGES_BEFORE, Math.floor(sizes.rows / 10 / 50 / 2)))}`;
   const byKey = () => {
     const { tenantId, projectId, id } = keys[Math.floor(Math.random() * keys.length)] as Execution;
     return `/v1/tenants/${tenantId}/projects/${projectId}/executions/${id}`;
@@ -114,7 +155,7 @@ async function measurePoll(service: Service, url: string, sizes: Sizes, report: 
     const { requests, statusCodeStats } = await autocannon({
       url: service.url + path,
       connections: POLLERS,
-      duration: sizes.pollSeconds,
+      duration: sizes.seconds,
       headers: { ...service.headers, ...headers },
     });
     if (Object.keys(statusCodeStats ?? {}).join() !== String(status)) {
@@ -124,9 +165,8 @@ async function measurePoll(service: Service, url: string, sizes: Sizes, report: 
   };
   const live: number[] = [];
   const poll: number[] = [];
-  for (let round = 0; round <= sizes.rounds; round += 1) {
+  for (let round = 1 - sizes.warmUps; round <= sizes.rounds; round += 1) {
     const rates = [await rateOf('/health/live', {}, 200), await rateOf(path, { 'if-none-match': tag }, 304)] as const;
-    // The first round warms up.
     if (round > 0) {
       live.push(rates[0]);
       poll.push(rates[1]);
@@ -154,9 +194,4 @@ async function measureCsv(service: Service, report: Report): Promise<void> {
     );
   }
   report.claim('reads: growth of memory while the ledger is sent as CSV', 'MB', spreadOf(growth), { atMost: 30 });
-}
-
-function percentile(figures: readonly number[], share: number): number {
-  const sorted = [...figures].sort((a, b) => a - b);
-  return sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN;
 }

@@ -2,26 +2,37 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type INestApplicationContext, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import pg from 'pg';
-import { AdvisoryLockService } from '../src/locks/advisory-lock.service.js';
-import { LocksModule } from '../src/locks/locks.module.js';
-import { CountingProxy } from './counting-proxy.js';
-import type { Report } from './report.js';
-import type { BenchServer } from './server.js';
-import type { Sizes } from './sizes.js';
-import { spreadOf, takeTurns } from './statistics.js';
+import { AdvisoryLockService } from '../../src/locks/advisory-lock.service.js';
+import { LocksModule } from '../../src/locks/locks.module.js';
+import type { Measure } from '../measure.js';
+import type { Report } from '../report/report.js';
+import { CountingProxy } from '../support/counting-proxy.js';
+import { spreadOf, takeTurns } from '../support/statistics.js';
 
 const DATABASE = 'lapse_bench_locks';
 const REPLICAS = 8;
 const WARM_UP = 200;
 const SLICES = 10;
 
-/** What a lock costs: taken and given back by one, and waited for by many. */
-export async function measureLocks(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
-  Logger.overrideLogger(false);
-  const url = await server.create(DATABASE);
-  await measureUncontended(url, sizes, report);
-  await measureContended(url, sizes, report);
+interface Sizes {
+  /** How often an empty method is run under a lock. */
+  acquisitions: number;
+  /** Seconds for which replicas wait for a lock that another one holds. */
+  contended: number;
 }
+
+/** What a lock costs: taken and given back by one, and waited for by many. */
+export const locks: Measure<Sizes> = {
+  full: { acquisitions: 3000, contended: 20 },
+  quick: { acquisitions: 100, contended: 1 },
+  async take(server, sizes, report) {
+    Logger.overrideLogger(false);
+    const url = await server.create(DATABASE);
+    await measureUncontended(url, sizes, report);
+    await measureContended(url, sizes, report);
+    await server.drop(DATABASE);
+  },
+};
 
 /** An empty method under a lock and a bare query take turns, each on one connection that is open already. */
 async function measureUncontended(url: string, sizes: Sizes, report: Report): Promise<void> {

@@ -1,22 +1,17 @@
-import 'reflect-metadata';
 import { Agent, request } from 'node:http';
-import { Controller, Get, Logger, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import type { NestExpressApplication } from '@nestjs/platform-express';
-import { OpenToAll, RequiresRole } from '../src/access/access.decorators.js';
-import { type ApiKey, generateApiKey, sha256 } from '../src/access/api-key.js';
-import { ApiKeyAuthenticator } from '../src/access/api-key-authenticator.service.js';
-import { ApiKeysRepository } from '../src/access/api-keys.repository.js';
-import { TenantScope } from '../src/access/tenant-scope.js';
-import { AppModule } from '../src/app.module.js';
-import { readConfiguration } from '../src/config/configuration.js';
-import { APP_OPTIONS, configureApp } from '../src/configure-app.js';
-import { openDatabase } from '../src/database/open-database.js';
-import { CountingProxy } from './counting-proxy.js';
-import type { Report } from './report.js';
-import type { BenchServer } from './server.js';
-import type { Sizes } from './sizes.js';
-import { spreadOf } from './statistics.js';
+import { Controller, Get, Module } from '@nestjs/common';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { OpenToAll, RequiresRole } from '../../src/access/access.decorators.js';
+import { type ApiKey, generateApiKey, sha256 } from '../../src/access/api-key.js';
+import { ApiKeyAuthenticator } from '../../src/access/api-key-authenticator.service.js';
+import { ApiKeysRepository } from '../../src/access/api-keys.repository.js';
+import { TenantScope } from '../../src/access/tenant-scope.js';
+import type { Measure } from '../measure.js';
+import type { Report } from '../report/report.js';
+import { CountingProxy } from '../support/counting-proxy.js';
+import { serveLapse } from '../support/lapse.js';
+import { spreadOf } from '../support/statistics.js';
 
 const DATABASE = 'lapse_bench_access';
 const SLICES = 10;
@@ -40,43 +35,46 @@ class BenchController {
 @Module({ controllers: [BenchController] })
 class BenchModule {}
 
-/** What it costs that every call is authenticated, and what the time of a refusal tells. */
-export async function measureAccess(server: BenchServer, sizes: Sizes, report: Report): Promise<void> {
-  Logger.overrideLogger(false);
-  const proxy = await CountingProxy.start(await server.create(DATABASE));
-  const configuration = readConfiguration({
-    DATABASE_URL: proxy.url,
-    LAPSE_CREATE_WATCHED_TABLES: 'true',
-    LAPSE_SWEEP_CRON: 'off',
-    LAPSE_RATE_LIMIT: '1000000',
-  });
-  const dataSource = await openDatabase(configuration);
-  const service = AppModule.for(configuration, dataSource);
-  const app = await NestFactory.create<NestExpressApplication>(
-    { ...service, imports: [...(service.imports ?? []), BenchModule] },
-    APP_OPTIONS,
-  );
-  configureApp(app);
-  await app.listen(0, '127.0.0.1');
-  try {
-    const genuine = generateApiKey();
-    const guesses = Array.from({ length: sizes.refusals / 2 }, () => generateApiKey());
-    for (const { publicId, secret } of [genuine, ...guesses.map((key) => ({ ...key, secret: 'another' }))]) {
-      await app
-        .get(ApiKeysRepository, { strict: false })
-        .insert(
-          TenantScope.platform(),
-          { publicId, secretHash: sha256(secret), name: 'bench', role: 'viewer', createdBy: 'bench', expiresAt: null },
-          dataSource.manager,
-        );
-    }
-    await measureGuards((await app.getUrl()).replace('localhost', '127.0.0.1'), genuine.text, proxy, sizes, report);
-    await measureRefusals(app.get(ApiKeyAuthenticator, { strict: false }), guesses, report);
-  } finally {
-    await app.close();
-    await proxy.stop();
-  }
+interface Sizes {
+  /** How often each of two routes is called, with and without authentication. */
+  calls: number;
+  /** How many credentials that open nothing are timed. */
+  refusals: number;
 }
+
+/** What it costs that every call is authenticated, and what the time of a refusal tells. */
+export const access: Measure<Sizes> = {
+  full: { calls: 10_000, refusals: 2_000 },
+  quick: { calls: 200, refusals: 100 },
+  async take(server, sizes, report) {
+    const proxy = await CountingProxy.start(await server.create(DATABASE));
+    const app = await serveLapse(proxy.url, {}, BenchModule);
+    try {
+      const genuine = generateApiKey();
+      const guesses = Array.from({ length: sizes.refusals / 2 }, () => generateApiKey());
+      for (const { publicId, secret } of [genuine, ...guesses.map((key) => ({ ...key, secret: 'another' }))]) {
+        await app.get(ApiKeysRepository, { strict: false }).insert(
+          TenantScope.platform(),
+          {
+            publicId,
+            secretHash: sha256(secret),
+            name: 'bench',
+            role: 'viewer',
+            createdBy: 'bench',
+            expiresAt: null,
+          },
+          app.get<DataSource>(getDataSourceToken()).manager,
+        );
+      }
+      await measureGuards((await app.getUrl()).replace('localhost', '127.0.0.1'), genuine.text, proxy, sizes, report);
+      await measureRefusals(app.get(ApiKeyAuthenticator, { strict: false }), guesses, report);
+    } finally {
+      await app.close();
+      await proxy.stop();
+    }
+    await server.drop(DATABASE);
+  },
+};
 
 /** CPU of this whole process, which is caller and server: what differs between the two routes is the guards'. */
 async function measureGuards(

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ADMIN_KEY } from './lapse.js';
 
-const ADMIN_KEY = 'admin-key-of-the-benchmark-0123456789';
 const STARTS_WITHIN_MS = 60_000;
+const POLL_MS = 20;
 
 /** The built service in a process of its own, as the container runs it. */
 export class Service {
@@ -20,11 +22,13 @@ export class Service {
         DATABASE_URL: databaseUrl,
         LAPSE_ADMIN_KEY: ADMIN_KEY,
         LAPSE_SWEEP_CRON: 'off',
+        LAPSE_RATE_LIMIT: 'off',
         HOST: '127.0.0.1',
         PORT: '0',
         ...environment,
       },
     });
+    process.once('exit', () => child.kill('SIGKILL'));
     try {
       return new Service(child, await urlIn(child));
     } catch (error) {
@@ -45,18 +49,31 @@ export class Service {
     return fetch(this.url + path, { headers: { ...this.headers, ...headers } });
   }
 
-  /** Requests a sweep and waits for its end. @returns how many executions it timed out. */
-  async sweep(timeoutSeconds: number): Promise<number> {
+  /** Requests a sweep and waits for its end. @throws where it does not succeed. */
+  async sweep(timeoutSeconds: number): Promise<void> {
     const response = await fetch(`${this.url}/v1/sweeps?wait=60`, {
       method: 'POST',
       headers: { ...this.headers, 'content-type': 'application/json' },
       body: JSON.stringify({ timeoutSeconds }),
     });
-    const sweep = (await response.json()) as { status?: string; counts?: { timedOut: number } };
+    const sweep = (await response.json()) as { id: string; status?: string };
     if (sweep.status !== 'succeeded') {
       throw new Error(`The sweep answered ${response.status}: ${JSON.stringify(sweep)}`);
     }
-    return sweep.counts?.timedOut ?? 0;
+  }
+
+  /** Waits until the newest sweep of a list has ended. @throws where it did not succeed. */
+  async ended(list: string): Promise<void> {
+    for (;;) {
+      const [newest] = ((await (await this.get(list)).json()) as { items: { status: string }[] }).items;
+      if (newest && newest.status !== 'running') {
+        if (newest.status !== 'succeeded') {
+          throw new Error(`The sweep ended as ${JSON.stringify(newest)}`);
+        }
+        return;
+      }
+      await delay(POLL_MS);
+    }
   }
 
   async stop(): Promise<void> {
