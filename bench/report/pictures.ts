@@ -26,8 +26,8 @@ const PICTURES: Record<string, (result: Result) => Options> = {
       title: title('How many times as many executions a second Lapse times out as…'),
       legend: legend(),
       grid: { left: 250, right: 70, top: 80, bottom: 30 },
-      xAxis: { type: 'log', min: 0.25, axisLabel: { color: INK, formatter: '{value} ×' }, splitLine: line() },
-      yAxis: { type: 'category', data: others, inverse: true, axisLabel: { color: INK }, axisTick: { show: false } },
+      xAxis: { type: 'log', min: 0.25, ...axis('{value} ×') },
+      yAxis: { type: 'category', data: others, inverse: true, ...axis('{value}') },
       series: backlogs.map((backlog) => ({
         name: backlog,
         type: 'bar',
@@ -58,16 +58,14 @@ const PICTURES: Record<string, (result: Result) => Options> = {
         nameLocation: 'middle',
         nameGap: 28,
         nameTextStyle: { color: INK },
-        axisLabel: { color: INK, formatter: '{value} ×', hideOverlap: true },
-        splitLine: line(),
+        ...axis('{value} ×'),
       })),
       yAxis: axes.map((_, gridIndex) => ({
         gridIndex,
         type: 'value',
         min: 0,
-        max: 2,
-        axisLabel: { color: INK, formatter: '{value} ×' },
-        splitLine: line(),
+        max: ({ max }: { max: number }) => Math.max(2, Math.ceil(max)),
+        ...axis('{value} ×'),
       })),
       series: series.map(({ name, points }) => {
         const [axis = '', what = ''] = name.split(': ');
@@ -85,9 +83,9 @@ const PICTURES: Record<string, (result: Result) => Options> = {
       xAxis: {
         type: 'category',
         data: alone?.points.map(([share]) => `p${Number((share * 100).toPrecision(4))}`) ?? [],
-        axisLabel: { color: INK },
+        ...axis('{value}'),
       },
-      yAxis: { type: 'log', min: 0.5, axisLabel: { color: INK, formatter: '{value} ×' }, splitLine: line() },
+      yAxis: { type: 'log', min: 0.5, ...axis('{value} ×') },
       series: series.map(({ name, points }) =>
         lines(
           name,
@@ -99,8 +97,8 @@ const PICTURES: Record<string, (result: Result) => Options> = {
   timeliness: ({ series }) => ({
     title: title('Executions timed out within so many seconds after their deadline, the schedule ticking every second'),
     grid: { left: 60, right: 30, top: 60, bottom: 50 },
-    xAxis: { type: 'value', min: 0, axisLabel: { color: INK, formatter: '{value} s' }, splitLine: line() },
-    yAxis: { type: 'value', min: 0, max: 100, axisLabel: { color: INK, formatter: '{value} %' }, splitLine: line() },
+    xAxis: { type: 'value', min: 0, ...axis('{value} s') },
+    yAxis: { type: 'value', min: 0, max: 100, ...axis('{value} %') },
     series: series.map(({ name, points }) => ({ ...lines(name, points), showSymbol: false })),
   }),
 };
@@ -111,19 +109,25 @@ function fromSmallest(points: Series['points']): Series['points'] {
 }
 
 function lines(name: string, data: echarts.LineSeriesOption['data']): echarts.LineSeriesOption {
-  return { name, type: 'line', data: data ?? [], symbolSize: 7, lineStyle: { width: 2 } };
+  return { name, type: 'line', data: data ?? [], symbol: 'circle', symbolSize: 7, lineStyle: { width: 2 } };
 }
 
 function title(text: string): echarts.TitleComponentOption {
-  return { text, left: 'center', textStyle: { color: INK, fontSize: 15, fontWeight: 'normal' } };
+  return { text, left: 'center', top: 0, textStyle: { color: INK, fontSize: 15, fontWeight: 'normal' } };
 }
 
 function legend(): echarts.LegendComponentOption {
-  return { top: 28, textStyle: { color: INK } };
+  return { top: 34, textStyle: { color: INK } };
 }
 
-function line(): { lineStyle: { color: string; opacity: number } } {
-  return { lineStyle: { color: FAINT, opacity: 0.35 } };
+function axis(formatter: string) {
+  const faint = { lineStyle: { color: FAINT } };
+  return {
+    axisLabel: { color: INK, formatter, hideOverlap: true },
+    axisLine: faint,
+    axisTick: faint,
+    splitLine: { lineStyle: { color: FAINT, opacity: 0.35 } },
+  };
 }
 
 function drawn(options: Options): string {
@@ -139,5 +143,8 @@ function drawn(options: Options): string {
 /** A picture on a page knows by itself whether its reader wants dark pages; it can't ask the page. */
 function readableOnAnyPage(svg: string): string {
   const style = '<style>svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>';
-  return `${svg.replaceAll(new RegExp(`${INK}|rgb\\(1,2,3\\)`, 'g'), 'currentColor').replace(/(?<=<svg[^>]*>)/, style)}\n`;
+  return `${svg
+
+    .replaceAll(new RegExp(`${INK}|rgb\\(1,2,3\\)`, 'g'), 'currentColor')
+    .replace(/(?<=<svg[^>]*>)/, style)}\n`;
 }
