@@ -1,7 +1,6 @@
 import { Logger, runMigrations, runTaskListOnce } from 'graphile-worker';
-import pg from 'pg';
 import type { Backlog } from '../support/backlog.js';
-import { withClient } from '../support/fixture.js';
+import { openPool, withClient } from '../support/fixture.js';
 import type { BenchServer } from '../support/server.js';
 import { timed } from '../support/statistics.js';
 import type { Contender } from './contender.js';
@@ -36,7 +35,7 @@ export const graphileWorker: Contender = {
     return TEMPLATE;
   },
   async drain(url) {
-    const pool = new pg.Pool({ connectionString: url });
+    const pool = openPool(url, 2);
     const client = await pool.connect();
     try {
       const run = () =>

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { assertDrained } from '../support/backlog.js';
+import { openPool } from '../support/fixture.js';
 import type { Contender } from './contender.js';
 import { IS_OVERDUE } from './statements.js';
 
@@ -21,7 +22,7 @@ function readChangeAndSave(name: string, pauseMs: number): Contender {
   return {
     name,
     async drain(url) {
-      const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, options: '-c timezone=UTC' });
+      const pool = openPool(url, CONNECTIONS);
       try {
         await Promise.all(Array.from({ length: CONNECTIONS }, () => pool.query('SELECT')));
         const start = performance.now();

@@ -71,6 +71,13 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
   }
 }
 
+/** Connections that are closing when their database is dropped are ended by the server, which is no error of ours. */
+export function openPool(url: string, connections: number): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: connections, options: '-c timezone=UTC' });
+  pool.on('error', () => undefined);
+  return pool;
+}
+
 async function createTables(server: BenchServer, database: string): Promise<string> {
   const url = await server.create(database);
   const configuration = readConfiguration({ DATABASE_URL: url, LAPSE_CREATE_WATCHED_TABLES: 'true' });

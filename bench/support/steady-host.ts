@@ -1,5 +1,5 @@
-import pg from 'pg';
-import { TIMEOUT_SECONDS, withClient } from './fixture.js';
+import type pg from 'pg';
+import { openPool, TIMEOUT_SECONDS, withClient } from './fixture.js';
 
 const CONNECTIONS = 20;
 /** One in so many of its updates approves an execution that is overdue, of those that something may be timing out. */
@@ -37,7 +37,7 @@ export class SteadyHost {
       url,
       `status = 'suspended' AND updated_at <= now() - interval '${TIMEOUT_SECONDS} seconds'`,
     );
-    const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, min: CONNECTIONS, options: '-c timezone=UTC' });
+    const pool = openPool(url, CONNECTIONS);
     await Promise.all(Array.from({ length: CONNECTIONS }, () => pool.query('SELECT pg_sleep(0.05)')));
     const host = new SteadyHost(pool, running, overdue, perSecond);
     host.work();
