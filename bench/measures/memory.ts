@@ -9,16 +9,19 @@ import { Service } from '../support/service.js';
 import { spreadOf } from '../support/statistics.js';
 
 const COPY = 'lapse_bench_memory';
-const SETTLE_MS = 3_000;
 /** Longer than any execution of the benchmark has waited: a sweep that goes through everything and finds nothing. */
 const NOTHING_IS_OVERDUE = 10 * 365 * 86_400;
 
-type Sizes = Omit<Backlog, 'layout'> & { rounds: number };
+type Sizes = Omit<Backlog, 'layout'> & {
+  rounds: number;
+  /** Seconds of rest before its memory counts as idle. */
+  settle: number;
+};
 
 /** Resident memory of the built service before and while it drains, read from /proc. */
 export const memory: Measure<Sizes> = {
-  full: { rows: 2_000_000, overdue: 500_000, waiting: 50_000, tenants: 1000, rounds: 3 },
-  quick: { rows: 20_000, overdue: 2_000, waiting: 1_000, tenants: 100, rounds: 1 },
+  full: { rows: 2_000_000, overdue: 500_000, waiting: 50_000, tenants: 1000, rounds: 3, settle: 3 },
+  quick: { rows: 20_000, overdue: 2_000, waiting: 1_000, tenants: 100, rounds: 1, settle: 0 },
   async take(server, sizes, report) {
     if (platform() !== 'linux') {
       report.progress('memory: not measured, because this system has no /proc');
@@ -31,7 +34,7 @@ export const memory: Measure<Sizes> = {
     const growth: number[] = [];
     const main = await builtService();
     for (let round = 1; round <= sizes.rounds; round += 1) {
-      const measured = await drainOnce(main, await server.copy(template, COPY), backlog);
+      const measured = await drainOnce(main, await server.copy(template, COPY), backlog, sizes.settle);
       idle.push(measured.idle);
       growth.push(measured.peak - measured.idle);
       report.progress(
@@ -45,11 +48,16 @@ export const memory: Measure<Sizes> = {
   },
 };
 
-async function drainOnce(main: string, url: string, backlog: Backlog): Promise<{ idle: number; peak: number }> {
+async function drainOnce(
+  main: string,
+  url: string,
+  backlog: Backlog,
+  settle: number,
+): Promise<{ idle: number; peak: number }> {
   const service = await Service.start(main, url);
   try {
     await service.sweep(NOTHING_IS_OVERDUE);
-    await delay(SETTLE_MS);
+    await delay(settle * 1000);
     const idle = await residentMemory(service.pid);
     const peak = await peakMemoryWhile(service.pid, () => service.sweep(TIMEOUT_SECONDS));
     await assertDrained(url, backlog, { name: 'the service', keepsLedger: true, timedOut: backlog.overdue });

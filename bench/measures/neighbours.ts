@@ -10,7 +10,6 @@ import { percentile, ratiosOf, spreadOf } from '../support/statistics.js';
 import { SteadyHost } from '../support/steady-host.js';
 
 const COPY = 'lapse_bench_neighbours';
-const WARM_UP_MS = 2_000;
 const SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
 
 type Sizes = Omit<Backlog, 'layout'> & {
@@ -19,7 +18,8 @@ type Sizes = Omit<Backlog, 'layout'> & {
   /** Seconds for which the host is measured with nobody beside it. */
   alone: number;
   rounds: number;
-  /** Seconds within which the service has started and the host is warm. */
+  /** Seconds for which the host works before it is measured, and within which that is over and the service has started. */
+  warmUp: number;
   lead: number;
 };
 
@@ -45,9 +45,20 @@ export const neighbours: Measure<Sizes> = {
     host: 500,
     alone: 10,
     rounds: 3,
+    warmUp: 2,
     lead: 10,
   },
-  quick: { rows: 20_000, overdue: 2_000, waiting: 1_000, tenants: 100, host: 200, alone: 1, rounds: 1, lead: 5 },
+  quick: {
+    rows: 20_000,
+    overdue: 2_000,
+    waiting: 1_000,
+    tenants: 100,
+    host: 200,
+    alone: 1,
+    rounds: 1,
+    warmUp: 0.5,
+    lead: 4,
+  },
   async take(server, sizes, report) {
     report.progress(`neighbours: making ${sizes.rows} executions, ${sizes.overdue} of them overdue`);
     const template = await createBacklog(server, { ...sizes, layout: 'half a year' });
@@ -58,7 +69,7 @@ export const neighbours: Measure<Sizes> = {
       for (const situation of situations) {
         const url = await server.copy(template, COPY);
         await warm(url);
-        const measured = await hostBeside(situation, url, sizes.host);
+        const measured = await hostBeside(situation, url, sizes);
         latencies.get(situation)?.push(measured);
         report.progress(
           `neighbours, round ${round}: the host ${situation.name}: ${measured.length} updates, ` +
@@ -128,12 +139,12 @@ async function requestedSweep(main: string, url: string): Promise<Beside> {
 }
 
 /** @returns the latencies of the host's updates, in milliseconds. */
-async function hostBeside(situation: Situation, url: string, perSecond: number): Promise<number[]> {
+async function hostBeside(situation: Situation, url: string, { host: perSecond, warmUp }: Sizes): Promise<number[]> {
   const host = await SteadyHost.start(url, perSecond);
   let beside: Beside | undefined;
   try {
     beside = await situation.prepare(url);
-    await delay(WARM_UP_MS);
+    await delay(warmUp * 1000);
     await beside.work(() => host.beginMeasuring());
   } finally {
     await beside?.end?.();
