@@ -5,8 +5,8 @@ export interface Result {
   measure: string;
   startedAt: string;
   machine: string;
-  /** Load average of the machine when it began: above a few tenths somebody else was working on it. */
-  load: number;
+  /** Load average of the machine when it began, to tell whether somebody else was at work; null where it wasn't kept. */
+  load: number | null;
   database: string;
   sizes: Record<string, unknown>;
   lines: Line[];

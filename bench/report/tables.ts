@@ -7,7 +7,7 @@ const RIGHT_ALIGNED = [false, true, true, true, false];
 export function tableOf(result: Result): string {
   const { measure, startedAt, machine, load, database, sizes, lines } = result;
   return [
-    `\`npm run bench -- --only ${measure}\`, ${startedAt.slice(0, 16)}Z, load average ${load.toFixed(2)}`,
+    `\`npm run bench -- --only ${measure}\`, ${startedAt.slice(0, 16)}Z${load === null ? '' : `, load average ${load.toFixed(2)}`}`,
     machine,
     database,
     `Sizes: ${Object.entries(sizes)
