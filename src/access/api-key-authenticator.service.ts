@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { messageOf } from '../database/database.errors.js';
 import { parseApiKey, sha256 } from './api-key.js';
 import { ApiKeysRepository, type KeptKey } from './api-keys.repository.js';
 import type { Principal } from './principal.js';
@@ -13,6 +14,8 @@ const USE_IS_NOTED_EVERY_MS = 60_000;
 
 @Injectable()
 export class ApiKeyAuthenticator {
+  private readonly logger = new Logger('Access');
+
   /**
    * Keys that were genuine a moment ago, by the digest of their secret. Nothing is remembered of credentials that open
    * nothing: a wrong secret for a key in use takes the same way, and the same time, as a key that never was.
@@ -48,9 +51,18 @@ export class ApiKeyAuthenticator {
     }
     this.genuine.set(nameOf(publicId, secretHash), kept);
     if (Date.now() - kept.lastUsedAt >= USE_IS_NOTED_EVERY_MS && !kept.isRevoked) {
-      await this.keys.noteUse(TenantScope.of(kept.tenantId), kept.id);
+      await this.noteUse(kept);
     }
     return kept;
+  }
+
+  /** A key opens its routes even if its use can't be written down: on a database that is read-only, for instance. */
+  private async noteUse({ id, publicId, tenantId }: KeptKey): Promise<void> {
+    try {
+      await this.keys.noteUse(TenantScope.of(tenantId), id);
+    } catch (error) {
+      this.logger.warn(`The last use of API key ${publicId} could not be recorded: ${messageOf(error)}`);
+    }
   }
 }
 

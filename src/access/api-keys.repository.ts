@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, IsNull, Repository } from 'typeorm';
+import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
+import { type DataSource, type EntityManager, IsNull, Repository } from 'typeorm';
+import { inShortTransaction, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
 import { ApiKeyEntity } from './api-key.entity.js';
 import type { TenantScope } from './tenant-scope.js';
 
@@ -13,7 +14,10 @@ export interface KeptKey extends Pick<ApiKeyEntity, 'id' | 'publicId' | 'secretH
 
 @Injectable()
 export class ApiKeysRepository {
-  constructor(@InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>) {}
+  constructor(
+    @InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>,
+    @InjectDataSource() private readonly dataSource: DataSource,
+  ) {}
 
   /**
    * The key of whichever tenant: the one query that is asked before a scope is known.
@@ -22,7 +26,9 @@ export class ApiKeysRepository {
    * not be told by the time that it takes to say so.
    */
   async findAcrossTenants(publicId: string): Promise<KeptKey> {
-    const [row] = await this.keys.query(
+    const [row] = await queryOnce<KeptKey>(
+      this.dataSource,
+      RECORD_LIMITS,
       `SELECT coalesce(k.id, '00000000-0000-0000-0000-000000000000') AS id, coalesce(k.public_id, asked.public_id) AS "publicId",
               coalesce(k.secret_hash, decode(repeat('00', 32), 'hex')) AS "secretHash", k.tenant_id AS "tenantId",
               coalesce(k.role, 'viewer') AS role, k.revoked_at IS NOT NULL AS "isRevoked",
@@ -32,18 +38,19 @@ export class ApiKeysRepository {
          LEFT JOIN ${this.keys.metadata.tablePath} k ON k.public_id = asked.public_id`,
       [publicId],
     );
-    return row;
+    return row as KeptKey;
   }
 
   /** Written at most once a minute per key, so that a busy key doesn't turn every read into a write. */
   async noteUse(scope: TenantScope, id: string): Promise<void> {
-    await this.keys
-      .createQueryBuilder()
-      .update()
-      .set({ lastUsedAt: () => 'statement_timestamp()' })
-      .where('id = :id AND tenant_id IS NOT DISTINCT FROM :tenantId', { id, tenantId: scope.tenantId })
-      .andWhere(`(last_used_at IS NULL OR last_used_at < statement_timestamp() - interval '1 minute')`)
-      .execute();
+    await queryOnce(
+      this.dataSource,
+      RECORD_LIMITS,
+      `UPDATE ${this.keys.metadata.tablePath} SET last_used_at = statement_timestamp()
+        WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2
+          AND (last_used_at IS NULL OR last_used_at < statement_timestamp() - interval '1 minute')`,
+      [id, scope.tenantId],
+    );
   }
 
   async insert(
@@ -62,14 +69,16 @@ export class ApiKeysRepository {
   }
 
   async list(scope: TenantScope, limit: number, after: string | undefined): Promise<ApiKeyEntity[]> {
-    const query = this.keys.createQueryBuilder('key').orderBy('key.id', 'DESC').limit(limit);
-    if (scope.tenantId !== null) {
-      query.andWhere('key.tenantId = :tenantId', { tenantId: scope.tenantId });
-    }
-    if (after !== undefined) {
-      query.andWhere('key.id < :after', { after });
-    }
-    return query.getMany();
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, ({ manager }) => {
+      const query = manager.withRepository(this.keys).createQueryBuilder('key').orderBy('key.id', 'DESC').limit(limit);
+      if (scope.tenantId !== null) {
+        query.andWhere('key.tenantId = :tenantId', { tenantId: scope.tenantId });
+      }
+      if (after !== undefined) {
+        query.andWhere('key.id < :after', { after });
+      }
+      return query.getMany();
+    });
   }
 
   /** True where the key is one of the scope's; revoking it again changes nothing. */

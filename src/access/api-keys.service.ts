@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { AuditLogService } from '../audit/audit-log.service.js';
+import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import type { Page, PageQuery } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { ApiKeyNotFoundError, RoleMissingError } from './access.errors.js';
@@ -28,7 +29,7 @@ export class ApiKeysService {
       throw new RoleMissingError(role);
     }
     const key = generateApiKey();
-    const kept = await this.dataSource.transaction(async (transaction) => {
+    const kept = await inShortTransaction(this.dataSource, RECORD_LIMITS, async ({ manager: transaction }) => {
       const inserted = await this.keys.insert(
         creator.scope,
         {
@@ -59,7 +60,7 @@ export class ApiKeysService {
 
   /** @throws ApiKeyNotFoundError where there is none of that id in the caller's scope. */
   async revoke(caller: Caller, id: string): Promise<void> {
-    await this.dataSource.transaction(async (transaction) => {
+    await inShortTransaction(this.dataSource, RECORD_LIMITS, async ({ manager: transaction }) => {
       if (!(await this.keys.revoke(caller.scope, id, transaction))) {
         throw new ApiKeyNotFoundError();
       }

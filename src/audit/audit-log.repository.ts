@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, Repository } from 'typeorm';
+import { type EntityManager, type QueryRunner, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { entityColumns } from '../database/entity-columns.js';
 import { schemaOf } from '../database/schema-of.js';
+import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { AuditRecordEntity, type Outcome } from './audit-record.entity.js';
@@ -24,12 +25,12 @@ export type AuditRow = AuditRecordEntity & { position: readonly string[] };
 export class AuditLogRepository {
   constructor(@InjectRepository(AuditRecordEntity) private readonly records: Repository<AuditRecordEntity>) {}
 
-  /** @param transaction that of what is recorded, so that either both are true or none is. */
-  async insert(
-    scope: TenantScope,
-    record: NewAuditRecord,
-    transaction: EntityManager = this.records.manager,
-  ): Promise<void> {
+  /** @param transaction that of what is recorded, so that both are committed or neither; one of its own unless given. */
+  async insert(scope: TenantScope, record: NewAuditRecord, transaction?: EntityManager): Promise<void> {
+    if (!transaction) {
+      const insert = ({ manager }: QueryRunner) => this.insert(scope, record, manager);
+      return inShortTransaction(this.records.manager.dataSource, RECORD_LIMITS, insert);
+    }
     await transaction
       .createQueryBuilder()
       .insert()

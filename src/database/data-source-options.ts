@@ -5,15 +5,17 @@ import { AuditRecordEntity } from '../audit/audit-record.entity.js';
 import type { Configuration } from '../config/configuration.js';
 import { FailureEntity } from '../sweeps/failure.entity.js';
 import { SweepEntity } from '../sweeps/sweep.entity.js';
+import { POOL_SIZE } from './capacity.js';
+import { ConnectErrorPool } from './connect-error-pool.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
 import { IndexFailures1764100000000 } from './migrations/1764100000000-index-failures.js';
 import { RecordReopenings1764200000000 } from './migrations/1764200000000-record-reopenings.js';
-import { TellingPool } from './telling-pool.js';
 
-/** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
-const SILENT_SERVER_MS = 45_000;
+/** For statements outside short transactions, such as migrations; those inside have a limit of their own. */
+const QUERY_TIMEOUT_MS = 45_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Longer than the usual interval of the schedule, so that a tick needn't connect anew. */
 const IDLE_CONNECTION_MS = 150_000;
@@ -24,7 +26,7 @@ export function dataSourceOptions(configuration: Configuration) {
     type: 'postgres',
     url: configuration.databaseUrl,
     schema: configuration.schema,
-    driver: { ...pg, Pool: TellingPool },
+    driver: { ...pg, Pool: ConnectErrorPool },
     applicationName: 'lapse',
     entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
     migrations: [
@@ -37,11 +39,13 @@ export function dataSourceOptions(configuration: Configuration) {
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.
     installExtensions: false,
-    poolSize: 10,
+    poolSize: POOL_SIZE,
     extra: {
       idleTimeoutMillis: IDLE_CONNECTION_MS,
-      connectionTimeoutMillis: 10_000,
-      query_timeout: SILENT_SERVER_MS,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
+      // Sends BEGIN, a statement and COMMIT without waiting in between; a query that times out destroys its connection.
+      pipeline: true,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     },

@@ -5,8 +5,8 @@ export class MigrationsBusyError extends Error {
     readonly waitedMs: number,
   ) {
     super(
-      `Another process has held the migration lock of schema "${schema}" for ${Math.round(waitedMs / 1000)} s; ` +
-        'wait for it, or end its session, and start again',
+      `The migrations of schema "${schema}" could not begin for ${Math.round(waitedMs / 1000)} s: another process is ` +
+        'migrating, or a transaction keeps one of the tables locked; wait for it, or end its session, and start again',
     );
     this.name = 'MigrationsBusyError';
   }
@@ -47,6 +47,34 @@ export class DatabaseUnreachableError extends Error {
   ) {
     super(`PostgreSQL can't be reached: ${messageOf(cause)}`, { cause });
     this.name = 'DatabaseUnreachableError';
+  }
+}
+
+/** The database can be read but not written: it is a standby, or its transactions are read-only by default. */
+export class DatabaseReadOnlyError extends Error {
+  constructor(override readonly cause: unknown) {
+    super(
+      `PostgreSQL does not accept writes (${messageOf(cause)}); connect DATABASE_URL to the primary, or check ` +
+        'default_transaction_read_only',
+      { cause },
+    );
+    this.name = 'DatabaseReadOnlyError';
+  }
+}
+
+/** All connections that this kind of work may use were busy for five seconds. */
+export class DatabaseBusyError extends Error {
+  constructor(readonly capacity: string) {
+    super(`All database connections for ${capacity} are in use; try again in a few seconds`);
+    this.name = 'DatabaseBusyError';
+  }
+}
+
+/** A transaction was started inside another one, where it would wait for a second connection. A programming error. */
+export class NestedTransactionError extends Error {
+  constructor() {
+    super('A transaction is already open in this call; pass it on instead of opening another');
+    this.name = 'NestedTransactionError';
   }
 }
 

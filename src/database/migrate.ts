@@ -3,11 +3,11 @@ import { type DataSource, MigrationExecutor, type QueryRunner } from 'typeorm';
 import type { Configuration } from '../config/configuration.js';
 import { advisoryLockKey } from '../locks/advisory-lock-key.js';
 import { createWatchedTables } from './create-watched-tables.js';
-import { MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
-import { sqlStateOf } from './sql-state.js';
+import { DatabaseReadOnlyError, MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
+import { LOCK_NOT_AVAILABLE, READ_ONLY, sqlStateOf } from './sql-state.js';
 
 const POLL_MS = 200;
-const PATIENCE_MS = 5 * 60_000;
+const MIGRATIONS_TIMEOUT_MS = 5 * 60_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** What was missing. */
@@ -28,29 +28,41 @@ export async function migrate(dataSource: DataSource, configuration: Configurati
   const started = Date.now();
   for (;;) {
     const outcome = await tryToMigrate(dataSource, configuration);
-    if (outcome) {
+    if (!(outcome instanceof TableInUse)) {
       return outcome;
     }
-    // Polled, because a session that waits inside pg_advisory_xact_lock() holds back vacuum meanwhile.
-    if (Date.now() - started > PATIENCE_MS) {
+    // Polled, because a session that waits inside pg_advisory_xact_lock() holds back vacuum.
+    if (Date.now() - started > MIGRATIONS_TIMEOUT_MS) {
       throw new MigrationsBusyError(configuration.schema, Date.now() - started);
     }
     await delay(POLL_MS);
   }
 }
 
-/** Undefined where another process is at it. */
+/** Another process is migrating, or a transaction uses a table that a migration has to lock. */
+class TableInUse {}
+
+/**
+ * A migration gives up quickly if it has to wait for a table: every statement of an older replica, or of the host, would
+ * wait behind it.
+ */
+const LIMITS = `
+  SET LOCAL lock_timeout = '500ms';
+  SET LOCAL statement_timeout = 0;
+  SET LOCAL idle_in_transaction_session_timeout = '60s'`;
+
 async function tryToMigrate(
   dataSource: DataSource,
   configuration: Configuration,
-): Promise<MigrationOutcome | undefined> {
+): Promise<MigrationOutcome | TableInUse> {
   const { schema, watchedSchema } = configuration;
   const queryRunner = dataSource.createQueryRunner();
   try {
     await queryRunner.startTransaction('READ COMMITTED');
-    let outcome: MigrationOutcome | undefined;
+    await queryRunner.query(LIMITS);
+    let outcome: MigrationOutcome | TableInUse = new TableInUse();
     if (await tryLock(queryRunner, schema)) {
-      await createSchemaWhereMissing(queryRunner, schema);
+      await createSchemaIfMissing(queryRunner, schema);
       const executed = await new MigrationExecutor(dataSource, queryRunner).executePendingMigrations();
       const createdTables = configuration.createWatchedTables
         ? await createWatchedTables(queryRunner, watchedSchema)
@@ -61,7 +73,16 @@ async function tryToMigrate(
     return outcome;
   } catch (error) {
     await queryRunner.rollbackTransaction().catch(() => undefined);
-    throw sqlStateOf(error) === INSUFFICIENT_PRIVILEGE ? new SchemaPermissionError(schema, error) : error;
+    switch (sqlStateOf(error)) {
+      case LOCK_NOT_AVAILABLE:
+        return new TableInUse();
+      case INSUFFICIENT_PRIVILEGE:
+        throw new SchemaPermissionError(schema, error);
+      case READ_ONLY:
+        throw new DatabaseReadOnlyError(error);
+      default:
+        throw error;
+    }
   } finally {
     await queryRunner.release();
   }
@@ -74,8 +95,8 @@ async function tryLock(queryRunner: QueryRunner, schema: string): Promise<boolea
   return locked;
 }
 
-/** Asks first: CREATE SCHEMA IF NOT EXISTS wants the right to create even where nothing is to be created. */
-async function createSchemaWhereMissing(queryRunner: QueryRunner, schema: string): Promise<void> {
+/** Asks first: CREATE SCHEMA IF NOT EXISTS needs the right to create even if nothing is to be created. */
+async function createSchemaIfMissing(queryRunner: QueryRunner, schema: string): Promise<void> {
   const existing = await queryRunner.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
   if (existing.length === 0) {
     await queryRunner.query(`CREATE SCHEMA "${schema}"`);

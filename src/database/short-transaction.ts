@@ -1,56 +1,186 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
-import { sqlStateOf } from './sql-state.js';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
+import { type Capacity, withCapacity } from './capacity.js';
+import type { ConnectErrorPool } from './connect-error-pool.js';
+import { DatabaseUnreachableError, NestedTransactionError } from './database.errors.js';
+import { isLostToAnother, READ_ONLY, sqlStateOf } from './sql-state.js';
 
-/** Limits in milliseconds that PostgreSQL itself enforces while the transaction runs. */
 export interface TransactionLimits {
+  /** Milliseconds after which PostgreSQL cancels a statement. */
   statementTimeout: number;
+  /** Milliseconds that a statement waits for a lock. */
   lockTimeout: number;
+  /** The share of the pool that the transaction uses; `records` unless given. */
+  capacity?: Capacity;
+  /**
+   * `index-order` unless given: keeps plans to the few rows that a short transaction wants, in the order of an index,
+   * if statistics are stale or missing. A sort or a bitmap would read everything that is overdue for each batch.
+   * `any` leaves the planner free; `no-index-order` makes it read everything that matches, and sort.
+   */
+  plans?: keyof typeof PLANS;
 }
 
+/** For statements on Lapse's own tables that somebody waits for. */
+export const RECORD_LIMITS: TransactionLimits = { statementTimeout: 5_000, lockTimeout: 2_000 };
+
+const PLANS = {
+  'index-order': 'SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off;',
+  any: '',
+  'no-index-order': 'SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;',
+} as const;
+
+/** A process that freezes or vanishes inside a transaction keeps its row locks at most this much longer. */
+const IDLE_IN_TRANSACTION_TIMEOUT = '5s';
+
+/** How much longer than the server's own limit the client waits: then the connection is silent. */
+const NETWORK_TIMEOUT_MS = 3_000;
+
+/** Also the pause before the second attempt; it doubles. */
+const FIRST_BACKOFF_MS = 20;
+const MAX_ATTEMPTS = 4;
+
 /**
- * Runs `work` in one READ COMMITTED transaction, and commits it.
+ * What a role, a database or a pooler may have set otherwise and that would change a result or a plan. It is set for
+ * each transaction, not for the connection, because a pooler in transaction mode gives each transaction another one.
+ */
+const SETTINGS = `
+  SET LOCAL TimeZone = 'UTC';
+  SET LOCAL DateStyle = 'ISO, YMD';
+  SET LOCAL IntervalStyle = 'postgres';
+  SET LOCAL extra_float_digits = 1;
+  SET LOCAL bytea_output = 'hex';
+  SET LOCAL array_nulls = on;
+  SET LOCAL quote_all_identifiers = off;
+  SET LOCAL enable_nestloop = on;
+  SET LOCAL enable_indexscan = on;
+  SET LOCAL enable_tidscan = on;
+  SET LOCAL idle_in_transaction_session_timeout = '${IDLE_IN_TRANSACTION_TIMEOUT}';
+  SET LOCAL tcp_keepalives_idle = 5;
+  SET LOCAL tcp_keepalives_interval = 2;
+  SET LOCAL tcp_keepalives_count = 3;
+  SET LOCAL tcp_user_timeout = '10s';`;
+
+/** True inside a transaction, for the whole call chain. */
+const insideTransaction = new AsyncLocalStorage<true>();
+
+/**
+ * Runs `work` in one READ COMMITTED transaction, and commits it. The whole of Lapse reaches the database this way, apart
+ * from migrations and locks.
  *
- * Everything that a role, a database or a pooler may have set otherwise and that would change a result is set here, for
- * this transaction alone: isolation, time zone, date style and timeouts. So is what keeps plans to the few rows that a
- * short transaction wants, in the order of an index, where statistics are stale or missing: a sort or a bitmap would
- * read all that is overdue for each batch. It is one round trip, with the BEGIN.
+ * If the server rolls the transaction back because of a deadlock or a serialization failure, `work` runs again. A
+ * connection whose state is unknown (no answer in time, no answer to ROLLBACK) is destroyed, never reused: the next user
+ * would otherwise continue, and commit, what this one began.
+ *
+ * @throws NestedTransactionError inside another transaction: pass `transaction` on instead.
+ * @throws DatabaseUnreachableError, DatabaseBusyError, and whatever `work` throws.
  */
 export async function inShortTransaction<T>(
   dataSource: DataSource,
   limits: TransactionLimits,
   work: (transaction: QueryRunner) => Promise<T>,
 ): Promise<T> {
-  const queryRunner = dataSource.createQueryRunner();
-  try {
-    await queryRunner.query(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-      SET LOCAL TimeZone = 'UTC';
-      SET LOCAL DateStyle = 'ISO, YMD';
-      SET LOCAL enable_sort = off;
-      SET LOCAL enable_bitmapscan = off;
-      SET LOCAL jit = off;
-      SET LOCAL statement_timeout = ${limits.statementTimeout};
-      SET LOCAL lock_timeout = ${limits.lockTimeout}`);
+  return withConnection(dataSource, limits, async (queryRunner) => {
+    await queryRunner.query(beginSql(limits));
     const result = await work(queryRunner);
     await queryRunner.query('COMMIT');
     return result;
+  });
+}
+
+/**
+ * Runs one statement in a transaction of its own, in a single round trip, and returns its rows.
+ *
+ * @throws as `inShortTransaction` does.
+ */
+export async function queryOnce<Row>(
+  dataSource: DataSource,
+  limits: TransactionLimits,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<Row[]> {
+  return withConnection(dataSource, limits, async (_queryRunner, connection) => {
+    // Sent without waiting in between. If one fails, so do those that follow: COMMIT then rolls back.
+    const answers = await Promise.allSettled([
+      connection.query(beginSql(limits)),
+      connection.query(sql, parameters),
+      connection.query('COMMIT'),
+    ]);
+    for (const answer of answers) {
+      if (answer.status === 'rejected') {
+        throw sqlStateOf(answer.reason) === undefined ? new DatabaseUnreachableError(answer.reason) : answer.reason;
+      }
+    }
+    return (answers[1] as PromiseFulfilledResult<pg.QueryResult>).value.rows;
+  });
+}
+
+async function withConnection<T>(
+  dataSource: DataSource,
+  limits: TransactionLimits,
+  work: (queryRunner: QueryRunner, connection: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  if (insideTransaction.getStore()) {
+    throw new NestedTransactionError();
+  }
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await withCapacity(dataSource, limits.capacity ?? 'records', () =>
+        insideTransaction.run(true, () => tryOnce(dataSource, limits, work)),
+      );
+    } catch (error) {
+      if (!isLostToAnother(error) || attempt === MAX_ATTEMPTS) {
+        throw error;
+      }
+      await delay(FIRST_BACKOFF_MS * 2 ** (attempt - 1) * (0.5 + Math.random()));
+    }
+  }
+}
+
+async function tryOnce<T>(
+  dataSource: DataSource,
+  limits: TransactionLimits,
+  work: (queryRunner: QueryRunner, connection: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const queryRunner = dataSource.createQueryRunner();
+  const connection: PooledConnection = await queryRunner.connect();
+  connection.connectionParameters.query_timeout = limits.statementTimeout + NETWORK_TIMEOUT_MS;
+  try {
+    return await work(queryRunner, connection);
   } catch (error) {
-    await rollBack(queryRunner, error);
+    await rollBack(dataSource, connection, error);
     throw error;
   } finally {
     await queryRunner.release();
   }
 }
 
-/** An error without a SQLSTATE came from the connection, not from the server: such a connection is not used again. */
-async function rollBack(queryRunner: QueryRunner, error: unknown): Promise<void> {
+/** The pool closes a connection that is ending instead of keeping it. */
+async function rollBack(dataSource: DataSource, connection: PooledConnection, error: unknown): Promise<void> {
   try {
-    if (sqlStateOf(error) !== undefined) {
-      await queryRunner.query('ROLLBACK');
+    await connection.query('ROLLBACK');
+    if (sqlStateOf(error) !== READ_ONLY) {
       return;
     }
   } catch {
-    // Falls through: a connection that can't even roll back is closed, which rolls back on the server.
+    // Falls through: the end of the session rolls back on the server.
   }
-  const connection = (await queryRunner.connect().catch(() => undefined)) as { end(): Promise<void> } | undefined;
-  await connection?.end().catch(() => undefined);
+  connection.end().catch(() => undefined);
+  poolOf(dataSource).retireConnections();
+}
+
+function beginSql({ statementTimeout, lockTimeout, plans = 'index-order' }: TransactionLimits): string {
+  return `BEGIN ISOLATION LEVEL READ COMMITTED;${SETTINGS}
+  SET LOCAL statement_timeout = ${statementTimeout};
+  SET LOCAL lock_timeout = ${lockTimeout};
+  ${PLANS[plans]}`;
+}
+
+/** The driver reads the limit of each query from here; its types don't have it. */
+type PooledConnection = pg.PoolClient & { connectionParameters: { query_timeout: number }; end(): Promise<void> };
+
+function poolOf(dataSource: DataSource): ConnectErrorPool {
+  return (dataSource.driver as PostgresDriver).master;
 }

@@ -3,6 +3,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { schemaOf } from '../database/schema-of.js';
+import { queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
 import { InvalidInputError } from './problem.error.js';
 
 /** A keyset position: the sort key of the last item of a page, as the database wrote it. */
@@ -16,15 +17,17 @@ const SEAL_BYTES = 16;
  */
 @Injectable()
 export class Cursors implements OnModuleInit {
-  private key = Buffer.alloc(0);
+  private key: Buffer = Buffer.alloc(0);
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
   async onModuleInit(): Promise<void> {
-    const [row] = await this.dataSource.query(
+    const [row] = await queryOnce<{ value: Buffer }>(
+      this.dataSource,
+      RECORD_LIMITS,
       `SELECT value FROM ${schemaOf(this.dataSource)}.secrets WHERE name = 'cursors'`,
     );
-    this.key = row.value;
+    this.key = row?.value as Buffer;
   }
 
   seal(position: Position, list: string): string {
