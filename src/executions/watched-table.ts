@@ -29,6 +29,8 @@ export class WatchedTable {
     this.name = `"${schema}".workflow_executions`;
   }
 
+  async refresh(): Promise<void> {}
+
   get updatedAtType(): 'timestamptz' | 'timestamp' {
     return this.updatedAtHasZone ? 'timestamptz' : 'timestamp';
   }

@@ -1,10 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, StreamableFile } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { inShortTransaction } from '../database/short-transaction.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepDto } from './sweep-answer.js';
 import { SweepsService } from './sweeps.service.js';
@@ -12,7 +9,7 @@ import { SweepsService } from './sweeps.service.js';
 const ASKED_EVERY_MS = 1_000;
 
 /** A count is a courtesy: where it takes longer than this, one does without. */
-const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
+const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: 'watched-reads' } as const;
 
 /** Proxies give up a connection on which nothing comes for a minute, some for half of one. */
 const SILENT_FOR_AT_MOST_MS = 15_000;
@@ -21,7 +18,6 @@ const SILENT_FOR_AT_MOST_MS = 15_000;
 @Injectable()
 export class SweepProgress {
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
     private readonly sweeps: SweepsService,
     private readonly executions: OverdueExecutionsRepository,
   ) {}
@@ -47,9 +43,7 @@ export class SweepProgress {
     }
     const { projectId, agentId } = sweep.scope;
     const limit = sweep.limit === null ? null : Math.max(sweep.limit - counts.total, 0);
-    return inShortTransaction(this.dataSource, COUNT_LIMITS, (transaction) =>
-      this.executions.countDue(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, transaction),
-    );
+    return this.executions.count(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, COUNT_LIMITS);
   }
 
   private async *follow(scope: TenantScope, first: SweepDto): AsyncIterable<string> {

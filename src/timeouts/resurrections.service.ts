@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { inShortTransaction } from '../database/short-transaction.js';
-import { SweepHousekeeping } from '../sweeps/sweep-housekeeping.service.js';
+import { Housekeeping } from '../sweeps/housekeeping.service.js';
 import { type Resurrection, ResurrectionsRepository } from './resurrections.repository.js';
 
 /** Timeouts that one statement looks at, and one look altogether: what goes beyond is the next one's. */
@@ -12,7 +12,7 @@ const MOST_BATCHES = 20;
 /** However often the schedule ticks; where it ticks every minute, it is after each tick. */
 const LOOKS_EVERY_MS = 50_000;
 
-const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
+const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: 'housekeeping' } as const;
 
 /** Watches what becomes of timed-out executions for seven days. */
 @Injectable()
@@ -23,11 +23,11 @@ export class ResurrectionsService implements OnModuleInit {
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly resurrections: ResurrectionsRepository,
-    private readonly housekeeping: SweepHousekeeping,
+    private readonly housekeeping: Housekeeping,
   ) {}
 
   onModuleInit(): void {
-    this.housekeeping.add((signal) => this.detectNowAndThen(signal));
+    this.housekeeping.add({ name: 'finding late approvals', run: (signal) => this.detectNowAndThen(signal) });
   }
 
   /**
