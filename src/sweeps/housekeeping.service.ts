@@ -22,6 +22,8 @@ export interface HousekeepingTask {
 }
 
 const INTERVAL_MS = 30_000;
+/** Soon after the start: the process that ended before may have left something behind. */
+const FIRST_PASS_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const SHUTDOWN_TIMEOUT_MS = 1_000;
 /** Rows that one statement deletes or looks at. */
@@ -58,12 +60,12 @@ export class Housekeeping implements OnApplicationBootstrap, OnModuleDestroy, Be
 
   onApplicationBootstrap(): void {
     if (this.configuration.housekeeping) {
-      this.timer = setInterval(() => void this.tick(), INTERVAL_MS).unref();
+      this.timer = setTimeout(() => void this.tick(), FIRST_PASS_MS).unref();
     }
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     this.stopping.abort();
   }
 
@@ -90,6 +92,9 @@ export class Housekeeping implements OnApplicationBootstrap, OnModuleDestroy, Be
       this.logger.warn(`Housekeeping failed: ${messageOf(error)}; retrying in ${INTERVAL_MS / 1000} s`);
     });
     await this.running;
+    if (!this.stopping.signal.aborted) {
+      this.timer = setTimeout(() => void this.tick(), INTERVAL_MS).unref();
+    }
   }
 
   /** A sweep holds its lock while it runs: one on record as running whose lock nobody holds has died. */
