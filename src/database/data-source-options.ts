@@ -10,6 +10,7 @@ import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-a
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
 import { IndexFailures1764100000000 } from './migrations/1764100000000-index-failures.js';
 import { RecordReopenings1764200000000 } from './migrations/1764200000000-record-reopenings.js';
+import { RecordRowsAsLeft1764300000000 } from './migrations/1764300000000-record-rows-as-left.js';
 import { TellingPool } from './telling-pool.js';
 
 /** Longer than every statement_timeout that Lapse sets, so that only a server that has gone silent meets it. */
@@ -33,6 +34,7 @@ export function dataSourceOptions(configuration: Configuration) {
       IndexLedger1764000000000,
       IndexFailures1764100000000,
       RecordReopenings1764200000000,
+      RecordRowsAsLeft1764300000000,
     ],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.

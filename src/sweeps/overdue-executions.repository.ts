@@ -5,6 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
+import { FIRE_DEFERRED_TRIGGERS, hasHostTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { isInLane, type Lane } from './lane.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
 
@@ -107,7 +108,7 @@ export class OverdueExecutionsRepository {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
     const sweepId = `${parameters.add(batch.sweepId)}::uuid`;
-    const [row] = await transaction.query(
+    const [{ toReadBack, ...result }] = await transaction.query(
       `WITH candidates AS MATERIALIZED (${this.candidatesSql(scope, due, batch, parameters)}),
       moment AS MATERIALIZED (${momentSql(watched, schema, sweepId)}),
       claimed AS MATERIALIZED (
@@ -133,18 +134,19 @@ export class OverdueExecutionsRepository {
         RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
-                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
+                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
+                  ${rowUpdatedAt(watched)} AS row_updated_at, ${watched.createdAt('e')} AS row_created_at
       ),
       recorded AS (
         INSERT INTO ${schema}.timeouts (id, sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
                                         tool_call_id, tool_name, suspended_since, deadline, timed_out_at,
-                                        original_metadata, trigger)
+                                        row_updated_at, row_created_at, original_metadata, trigger)
         SELECT (moment.id_prefix || lpad(to_hex(moment.id_start + row_number() OVER ()), 12, '0'))::uuid,
                ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id, tool_call_id, tool_name,
-               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at,
-               original_metadata, moment.trigger
+               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), statement_timestamp(),
+               row_updated_at, row_created_at, original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
-        RETURNING 1
+        RETURNING id
       ),
       recovered AS (
         DELETE FROM ${schema}.failures f USING timed_out t
@@ -163,13 +165,22 @@ export class OverdueExecutionsRepository {
         RETURNING s.cancel_requested_at IS NOT NULL AS cancel_requested
       )
       SELECT counts.found, counts.timed_out AS "timedOut", counts.claimed - counts.timed_out AS suppressed,
-             counted.cancel_requested AS "cancelRequested", to_jsonb(last) AS last
+             counted.cancel_requested AS "cancelRequested", to_jsonb(last) AS last,
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
         FROM counts
         CROSS JOIN counted
         LEFT JOIN (SELECT * FROM candidates ORDER BY at DESC, "tenantId" DESC, "projectId" DESC, id DESC LIMIT 1) last ON true`,
       parameters.values,
     );
-    return row;
+    return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
+  }
+
+  /** What triggers of the host have changed belongs to the timeout; an execution that they kept from failing is none. */
+  private async readBack(result: BatchResult, timeoutIds: string[], transaction: QueryRunner): Promise<BatchResult> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackTimedOut(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { ...result, timedOut: result.timedOut - suppressed, suppressed: result.suppressed + suppressed };
   }
 
   /** `at` orders candidates by the column's own type; `updatedAt` is the same as text, for the next position. */

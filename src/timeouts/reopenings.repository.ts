@@ -6,6 +6,12 @@ import { schemaOf } from '../database/schema-of.js';
 import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
+import {
+  FIRE_DEFERRED_TRIGGERS,
+  hasHostTriggers,
+  readBackReopened,
+  rowUpdatedAt,
+} from '../sweeps/host-triggers.sql.js';
 import { isInLane, type Lane } from '../sweeps/lane.js';
 import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
 
@@ -71,7 +77,7 @@ export class ReopeningsRepository {
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    const [row] = await transaction.query(
+    const [{ toReadBack, ...result }] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
          WHERE ${[this.isOneOf(which, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}
@@ -128,10 +134,19 @@ export class ReopeningsRepository {
       SELECT (SELECT count(*)::int FROM outcomes) AS found,
              (SELECT to_json(last) FROM (SELECT id, outcome FROM outcomes ORDER BY id DESC LIMIT 1) last) AS last,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
-             coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested"`,
+             coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested",
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"`,
       parameters.values,
     );
-    return row;
+    return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
+  }
+
+  /** An execution that a trigger of the host has failed again within our transaction was not reopened. */
+  private async readBack(result: ReopenResult, timeoutIds: string[], transaction: QueryRunner): Promise<ReopenResult> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackReopened(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { ...result, suppressed: result.suppressed + suppressed };
   }
 
   /** The ledger row of a sweep that comes after a position; null where none is left. */
@@ -169,11 +184,14 @@ export class ReopeningsRepository {
       SELECT o.*, undo.id FROM (${outcomes}) o, (SELECT ${parameters.add(undoId)}::uuid AS id) undo WHERE undo.id IS NOT NULL`;
   }
 
-  /** SQL: whether the execution `e` is still as the timeout `alias` left it. */
+  /**
+   * SQL: whether the execution `e` is still as the timeout `alias` left it. Older ledger rows have what the row's
+   * `updated_at` said in `timed_out_at`.
+   */
   private isAsLeft(alias: string): string {
     return `e.status = 'failed' AND ${isTimedOut('e.metadata')}
             AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
-            AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
+            AND ${rowUpdatedAt(this.watched)} = coalesce(${alias}.row_updated_at, ${alias}.timed_out_at)`;
   }
 
   private isOneOf(which: { timeoutId: string } | Place, parameters: SqlParameters): string {
