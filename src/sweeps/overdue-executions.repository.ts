@@ -8,6 +8,7 @@ import { queryOnce, type TransactionLimits } from '../database/short-transaction
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
+import { FIRE_DEFERRED_TRIGGERS, hasHostTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { countBatchSql } from './sweep-counts.repository.js';
 import { BatchCommittedError } from './sweeps.errors.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
@@ -171,18 +172,19 @@ export class OverdueExecutionsRepository {
         RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
-                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
+                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
+                  ${rowUpdatedAt(watched)} AS row_updated_at, ${watched.createdAt('e')} AS row_created_at
       ),
       recorded AS (
         INSERT INTO ${schema}.timeouts (id, sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
                                         tool_call_id, tool_name, suspended_since, deadline, timed_out_at,
-                                        original_metadata, trigger)
+                                        row_updated_at, row_created_at, original_metadata, trigger)
         SELECT (moment.id_prefix || lpad(to_hex(moment.id_start + row_number() OVER ()), 12, '0'))::uuid,
                ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id, tool_call_id, tool_name,
-               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at,
-               original_metadata, moment.trigger
+               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), statement_timestamp(),
+               row_updated_at, row_created_at, original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
-        RETURNING 1
+        RETURNING id
       ),
       recovered AS (
         DELETE FROM ${schema}.failures f USING timed_out t
@@ -201,15 +203,24 @@ export class OverdueExecutionsRepository {
         parameters,
       )})
       SELECT counts.timed_out AS done, counts.claimed - counts.timed_out AS suppressed,
-             EXISTS (SELECT FROM counted) AS counted
+             EXISTS (SELECT FROM counted) AS counted,
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
         FROM counts`,
       parameters.values,
     );
-    const { counted, ...outcome } = row;
+    const { counted, toReadBack, ...outcome } = row;
     if (!counted) {
       throw new BatchCommittedError(batch.sweepId, batch.mark);
     }
-    return outcome;
+    return toReadBack?.length ? this.readBack(outcome, toReadBack, transaction) : outcome;
+  }
+
+  /** What triggers of the host have changed belongs to the timeout; an execution that they kept from failing is none. */
+  private async readBack(outcome: BatchOutcome, timeoutIds: string[], transaction: QueryRunner): Promise<BatchOutcome> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackTimedOut(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { done: outcome.done - suppressed, suppressed: outcome.suppressed + suppressed };
   }
 
   private isDue(scope: TenantScope, due: Due, parameters: SqlParameters): string {

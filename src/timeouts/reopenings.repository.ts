@@ -8,6 +8,12 @@ import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
+import {
+  FIRE_DEFERRED_TRIGGERS,
+  hasHostTriggers,
+  readBackReopened,
+  rowUpdatedAt,
+} from '../sweeps/host-triggers.sql.js';
 import { countBatchSql } from '../sweeps/sweep-counts.repository.js';
 import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
@@ -68,7 +74,7 @@ export class ReopeningsRepository {
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    const [row] = await transaction.query(
+    const [{ counted, toReadBack, ...result }] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
          WHERE ${[`t.id = ANY (${parameters.add(timeoutIds)}::uuid[])`, ...inScope(scope, parameters, 't')].join(' AND ')}
@@ -121,15 +127,23 @@ export class ReopeningsRepository {
       done AS (SELECT)
       SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
-             ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted
+             ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
         FROM n`,
       parameters.values,
     );
-    const { counted, ...result } = row;
     if (undo && !counted) {
       throw new BatchCommittedError(undo.id, undo.mark);
     }
-    return result;
+    return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
+  }
+
+  /** An execution that a trigger of the host has failed again within our transaction was not reopened. */
+  private async readBack(result: ReopenResult, timeoutIds: string[], transaction: QueryRunner): Promise<ReopenResult> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackReopened(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { ...result, suppressed: result.suppressed + suppressed };
   }
 
   /** The timeouts of a sweep that come next, in the order of their ids. */
@@ -193,11 +207,14 @@ export class ReopeningsRepository {
       counted AS (${countBatchSql(this.schema, { sweepId: undoId, mark }, { done: 'n.found', ...counts }, 'n', parameters)})`;
   }
 
-  /** SQL: whether the execution `e` is still as the timeout `alias` left it. */
+  /**
+   * SQL: whether the execution `e` is still as the timeout `alias` left it. Older ledger rows have what the row's
+   * `updated_at` said in `timed_out_at`.
+   */
   private isAsLeft(alias: string): string {
     return `e.status = 'failed' AND ${isTimedOut('e.metadata')}
             AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
-            AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
+            AND ${rowUpdatedAt(this.watched)} = coalesce(${alias}.row_updated_at, ${alias}.timed_out_at)`;
   }
 }
 
