@@ -212,10 +212,10 @@ describe('without the guard', () => {
     expect(others).toMatchObject([{ executionId: 'stays' }]);
   });
 
-  test('the replica that sweeps on schedule looks after each sweep', async () => {
+  test('housekeeping looks for late approvals whatever triggers the sweeps', async () => {
     await timeOut('late');
     await approve('late', []);
-    const scheduled = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_CRON: '* * * * * *' });
+    const replica = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_CRON: 'off' }, { housekeeping: true });
     try {
       const items = await eventually(
         () => resurrected(),
@@ -224,7 +224,7 @@ describe('without the guard', () => {
       );
       expect(items).toMatchObject([{ executionId: 'late', resurrectedStatus: 'running' }]);
     } finally {
-      await scheduled.stop();
+      await replica.stop();
     }
   });
 
@@ -259,7 +259,7 @@ describe('without the guard', () => {
     expect(await detect()).toBe(3);
   });
 
-  test('the schedule looks for late approvals once a minute at most', async () => {
+  test('housekeeping looks for late approvals once a minute at most', async () => {
     const tidy = () => world.lapse.app.get(Housekeeping, { strict: false }).run();
     await timeOut('first', 'second');
     await approve('first', []);
