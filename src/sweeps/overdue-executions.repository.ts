@@ -5,7 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import { FIRE_DEFERRED_TRIGGERS, hasHostTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
+import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { isInLane, type Lane } from './lane.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
 
@@ -131,7 +131,7 @@ export class OverdueExecutionsRepository {
            AND e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
            AND e.updated_at = claimed.updated_at
            AND ${this.isDue(scope, due, parameters)}
-        RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
+        RETURNING e.status, e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
                   claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
@@ -146,6 +146,7 @@ export class OverdueExecutionsRepository {
                suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), statement_timestamp(),
                row_updated_at, row_created_at, original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
+         WHERE status = 'failed'
         RETURNING id
       ),
       recovered AS (
@@ -166,7 +167,7 @@ export class OverdueExecutionsRepository {
       )
       SELECT counts.found, counts.timed_out AS "timedOut", counts.claimed - counts.timed_out AS suppressed,
              counted.cancel_requested AS "cancelRequested", to_jsonb(last) AS last,
-             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
+             CASE WHEN ${hasAfterTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
         FROM counts
         CROSS JOIN counted
         LEFT JOIN (SELECT * FROM candidates ORDER BY at DESC, "tenantId" DESC, "projectId" DESC, id DESC LIMIT 1) last ON true`,

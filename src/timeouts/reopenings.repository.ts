@@ -8,7 +8,7 @@ import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import {
   FIRE_DEFERRED_TRIGGERS,
-  hasHostTriggers,
+  hasAfterTriggers,
   readBackReopened,
   rowUpdatedAt,
 } from '../sweeps/host-triggers.sql.js';
@@ -97,7 +97,7 @@ export class ReopeningsRepository {
          WHERE f.reopened_at IS NULL AND ${this.isAsLeft('f')}
            FOR NO KEY UPDATE OF e
       ),
-      reopened AS (
+      updated AS (
         UPDATE ${watched.name} e
            SET status = 'suspended', updated_at = moment.updated_at,
                metadata = CASE WHEN claimed.original_metadata IS NULL
@@ -105,8 +105,9 @@ export class ReopeningsRepository {
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
          WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
-        RETURNING claimed.timeout_id
+        RETURNING claimed.timeout_id, e.status
       ),
+      reopened AS MATERIALIZED (SELECT timeout_id FROM updated WHERE status <> 'failed'),
       recorded AS (
         UPDATE ${schema}.timeouts t
            SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
@@ -135,7 +136,7 @@ export class ReopeningsRepository {
              (SELECT to_json(last) FROM (SELECT id, outcome FROM outcomes ORDER BY id DESC LIMIT 1) last) AS last,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested",
-             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"`,
+             CASE WHEN ${hasAfterTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"`,
       parameters.values,
     );
     return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
