@@ -10,7 +10,7 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
 import {
   FIRE_DEFERRED_TRIGGERS,
-  hasHostTriggers,
+  hasAfterTriggers,
   readBackReopened,
   rowUpdatedAt,
 } from '../sweeps/host-triggers.sql.js';
@@ -94,7 +94,7 @@ export class ReopeningsRepository {
          WHERE f.reopened_at IS NULL AND ${this.isAsLeft('f')}
            FOR NO KEY UPDATE OF e
       ),
-      reopened AS (
+      updated AS (
         UPDATE ${watched.name} e
            SET status = 'suspended', updated_at = moment.updated_at,
                metadata = CASE WHEN claimed.original_metadata IS NULL
@@ -102,8 +102,9 @@ export class ReopeningsRepository {
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
          WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
-        RETURNING claimed.timeout_id
+        RETURNING claimed.timeout_id, e.status
       ),
+      reopened AS MATERIALIZED (SELECT timeout_id FROM updated WHERE status <> 'failed'),
       recorded AS (
         UPDATE ${schema}.timeouts t
            SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
@@ -128,7 +129,7 @@ export class ReopeningsRepository {
       SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,
-             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
+             CASE WHEN ${hasAfterTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
         FROM n`,
       parameters.values,
     );
