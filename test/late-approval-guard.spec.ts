@@ -75,6 +75,18 @@ describe('on every layout of the table', () => {
     },
   );
 
+  test('an upsert and an update through a view are refused like any other', async () => {
+    const { guard, timeOut, sql } = await tables.make();
+    await guard.install(ADA);
+    await timeOut('late');
+    const upsert = sql(`INSERT INTO workflow_executions (tenant_id, project_id, id, agent_id, conversation_id)
+      VALUES ('acme', 'support', 'late', 'agent', 'conversation')
+      ON CONFLICT (tenant_id, project_id, id) DO UPDATE SET status = 'running'`);
+    await expect(upsert).rejects.toMatchObject({ code: 'LP001' });
+    await sql('CREATE VIEW executions AS SELECT * FROM workflow_executions');
+    await expect(sql(`UPDATE executions SET status = 'running'`)).rejects.toMatchObject({ code: 'LP001' });
+  });
+
   test('partitions that are created or attached later are guarded, and one where it is switched off is named', async () => {
     const { guard, timeOut, approve, sql } = await tables.make(LIST, { statements: BY_STATUS.slice(0, 1) });
     await guard.install(ADA);

@@ -113,7 +113,7 @@ function lackedRight(rights: Rights, watched: WatchedTable): string | null {
   return rights.ownerMayCreate ? null : `CREATE on schema "${watched.schema}" for role "${rights.owner}"`;
 }
 
-/** A superuser may give a function to whoever owns the table, whatever that role may create. */
+/** A superuser may give a function to the table's owner, whatever that role may create. */
 const RIGHTS = `
   SELECT pg_get_userbyid(c.relowner) AS owner,
          pg_has_role(c.relowner, 'USAGE') AS "isMember",
@@ -121,28 +121,32 @@ const RIGHTS = `
          has_schema_privilege(c.relowner, c.relnamespace, 'CREATE')
            OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS "ownerMayCreate",
          (SELECT pg_get_userbyid(p.proowner) FROM pg_proc p
-           WHERE p.oid = to_regprocedure($2) AND NOT pg_has_role(p.proowner, 'USAGE')) AS "foreignOwner",
+           WHERE p.oid = to_regprocedure($2)::oid AND NOT pg_has_role(p.proowner, 'USAGE')) AS "foreignOwner",
          ARRAY(SELECT DISTINCT coalesce(r.rolname::text, 'every role')
                  FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
-                WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-                  AND 'session_replication_role=replica' = ANY (s.setconfig)) AS "exemptRoles"
-    FROM pg_class c WHERE c.oid = $1::regclass`;
+                WHERE s.setdatabase IN (0::oid, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                  AND EXISTS (SELECT FROM unnest(s.setconfig) setting WHERE lower(setting) = 'session_replication_role=replica')
+                ORDER BY 1) AS "exemptRoles"
+    FROM pg_class c WHERE c.oid = $1::regclass::oid`;
 
-/** Bits of tgtype: 1 for each row, 2 before, 16 update. */
+/**
+ * Bits of tgtype: 1 for each row, 2 before, 16 update. The casts leave each operator one exact match, in pg_catalog: the
+ * doctor may be run by a superuser, and another role may have put a better match into `public`.
+ */
 const RELATIONS = `
   WITH RECURSIVE tree AS (
     SELECT $1::regclass::oid AS oid
     UNION
     SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
   )
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, c.oid = $1::regclass AS "isRoot", c.relkind AS kind,
+  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.oid = $1::regclass::oid AS "isRoot", c.relkind AS kind,
          c.relispartition AS "isPartition",
          t.tgenabled IN ('O', 'A') AS "isEnabled",
          t.tgtype = 19 AND t.tgqual IS NULL AND t.tgattr::text = '' AND p.prosrc = $3 AND NOT p.prosecdef
-           AND p.proconfig = $4::text[] AND p.pronamespace = to_regnamespace(quote_ident($5)) AND p.proname = $6 AS "isCurrent",
+           AND p.proconfig = $4::text[] AND p.pronamespace = to_regnamespace(quote_ident($5))::oid AND p.proname = $6 AS "isCurrent",
          pg_get_userbyid(p.proowner) AS "functionOwner",
          (SELECT min(l.tgname::text) FROM pg_trigger l
-           WHERE l.tgrelid = c.oid AND NOT l.tgisinternal AND l.tgtype & 19 = 19 AND l.tgenabled IN ('O', 'A')
+           WHERE l.tgrelid = c.oid AND NOT l.tgisinternal AND l.tgtype::int & 19 = 19 AND l.tgenabled IN ('O', 'A')
              AND l.tgname > $2) AS "laterTrigger",
          (SELECT min(r.rulename::text) FROM pg_rewrite r
            WHERE r.ev_class = c.oid AND r.ev_type = '2' AND r.ev_enabled <> 'D') AS "updateRule"

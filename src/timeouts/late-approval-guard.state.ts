@@ -61,9 +61,9 @@ interface Trial {
 
 const notTried = (reason: string): Trial => ({ outcome: 'not tried', reason });
 
-/** Leaves nothing behind; never waits for a row, and for the table no longer than the transaction's lock timeout. */
+/** Leaves nothing behind, its own limits included: while the guard is installed, every writer waits for this. */
 async function tryLateApproval(transaction: QueryRunner, watched: WatchedTable, schema: string): Promise<Trial> {
-  await transaction.query('SAVEPOINT late_approval');
+  await transaction.query(`SAVEPOINT late_approval; SET LOCAL statement_timeout = 1000; SET LOCAL lock_timeout = 500`);
   try {
     return await approveTooLate(transaction, watched, schema);
   } catch (error) {
