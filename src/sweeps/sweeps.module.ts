@@ -5,8 +5,10 @@ import { FailuresController } from './failures.controller.js';
 import { FailuresRepository } from './failures.repository.js';
 import { FailuresService } from './failures.service.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
+import { ScheduleWatch } from './schedule-watch.service.js';
 import { SweepEntity } from './sweep.entity.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { SweepLockNames } from './sweep-lock-names.service.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
@@ -22,7 +24,9 @@ import { SweepsService } from './sweeps.service.js';
     FailuresRepository,
     FailuresService,
     OverdueExecutionsRepository,
+    ScheduleWatch,
     SweepHousekeeping,
+    SweepLockNames,
     SweepProgress,
     SweepRecords,
     SweepRunner,
@@ -30,6 +34,6 @@ import { SweepsService } from './sweeps.service.js';
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [SweepHousekeeping, SweepRecords, SweepsService],
+  exports: [SweepHousekeeping, SweepLockNames, SweepRecords, SweepsService],
 })
 export class SweepsModule {}

@@ -10,7 +10,10 @@ import { Cron, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
+import { messageOf } from '../database/database.errors.js';
 import { LockBusy } from '../locks/lock-options.js';
+import { ShuttingDownError } from '../locks/locks.errors.js';
+import { ScheduleWatch } from './schedule-watch.service.js';
 import { SweepHousekeeping } from './sweep-housekeeping.service.js';
 import { SweepsService } from './sweeps.service.js';
 
@@ -29,6 +32,7 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
     private readonly registry: SchedulerRegistry,
     private readonly sweeps: SweepsService,
     private readonly housekeeping: SweepHousekeeping,
+    private readonly watch: ScheduleWatch,
   ) {}
 
   /** The expression of the decorator stands for the configured one, which is known only now. */
@@ -63,12 +67,19 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
   private async sweepAndTidy(): Promise<void> {
     try {
       const outcome = await this.sweeps.runScheduled(this.keepLockFor());
-      if (!(outcome instanceof LockBusy)) {
-        await this.housekeeping.tidy(this.stopping.signal);
+      if (outcome instanceof LockBusy) {
+        return;
       }
+      await this.watch.ended(outcome);
     } catch (error) {
-      this.logger.warn(`The tick broke off: ${error instanceof Error ? error.message : error}; the next one goes on`);
+      if (!(error instanceof ShuttingDownError)) {
+        await this.watch.failed(error);
+      }
+      return;
     }
+    await this.housekeeping.tidy(this.stopping.signal).catch((error: unknown) => {
+      this.logger.warn(`Housekeeping failed: ${messageOf(error)}; retrying after the next scheduled sweep`);
+    });
   }
 
   /** As long as clocks may differ: a second, or half the interval where that is shorter. */
