@@ -1,5 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import pg from 'pg';
+import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 import { SweepsScheduler } from '../src/sweeps/sweeps.scheduler.js';
 import { DatabaseProxy } from './support/database-proxy.js';
 import { eventually } from './support/eventually.js';
@@ -65,6 +70,33 @@ test('a database that accepts no writes: readiness, the API and the log of the s
   expect(await world.host.count('failed')).toBe(1);
   expect((await ready(lapse)).status).toBe(200);
 });
+
+test('a standby can be read and is not ready, until it is promoted', async () => {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'lapse-standby-'));
+  const settings = { fsync: 'off', shared_buffers: '16MB' };
+  const primary = await EmbeddedPostgres.start({ dataDirectory, settings });
+  await (await Lapse.start(primary.url, { LAPSE_CREATE_WATCHED_TABLES: 'true' })).stop();
+  await primary.stop();
+  await writeFile(join(dataDirectory, 'postgres', 'standby.signal'), '');
+  const standby = await EmbeddedPostgres.start({ dataDirectory, settings });
+  const lapse = await Lapse.start(standby.url);
+
+  const [unpromoted, list] = [await ready(lapse), await lapse.get('/v1/sweeps')];
+  const client = new pg.Client({ connectionString: standby.url });
+  await client.connect();
+  await client.query('SELECT pg_promote()');
+  await client.end();
+  const promoted = await ready(lapse);
+  await lapse.stop();
+  await standby.stop();
+  await rm(dataDirectory, { recursive: true });
+
+  expect(unpromoted).toMatchObject(
+    unready('database_read_only', /^The database can be read but not written: the server is a standby$/),
+  );
+  expect(list.status).toBe(200);
+  expect(promoted.status).toBe(200);
+}, 60_000);
 
 test('a watched table that is gone, or has lost a column, makes it unready without naming any; one that is locked does not', async () => {
   const lapse = await Lapse.start(world.databaseUrl);

@@ -134,12 +134,13 @@ export class ScheduleWatch implements OnApplicationBootstrap, OnModuleDestroy {
       const now = state.record.now.getTime();
       this.startedAt ??= state.record.now;
       const warnFrom = secondTickAfter(this.startedAt, cron).getTime();
+      const recheck = Math.min(RECHECK_MS, secondTickAfter(state.record.now, cron).getTime() - now);
       if (state.condition === 'working') {
         // Another replica may be the one that sweeps. What failed on this one ends with a sweep of its own.
         if (this.silence.since) {
           this.recovered();
         }
-        return state.dueAt.getTime() > now ? state.dueAt.getTime() - now : RECHECK_MS;
+        return state.dueAt.getTime() > now ? state.dueAt.getTime() - now : recheck;
       }
       if (state.condition === 'failing') {
         return Math.max(state.dueAt.getTime() - now, MIN_PAUSE_MS);
@@ -148,7 +149,7 @@ export class ScheduleWatch implements OnApplicationBootstrap, OnModuleDestroy {
         return warnFrom - now;
       }
       this.warnOfSilence(state);
-      return Math.min(RECHECK_MS, secondTickAfter(state.record.now, cron).getTime() - now);
+      return recheck;
     } catch (error) {
       if (!this.stopped) {
         await this.warnOfFailure(
@@ -162,10 +163,13 @@ export class ScheduleWatch implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private warnOfSilence(state: ScheduleState): void {
-    const text = describeSchedule(state);
-    if (this.silence.occurred(text)) {
+    const { owner, record } = state;
+    const holder = typeof owner === 'object' ? [owner.applicationName, owner.pid] : owner;
+    // Without the times, which differ at each tick.
+    if (this.silence.occurred(JSON.stringify([holder, record.last?.status, record.last?.error]))) {
+      const what = describeSchedule(state);
       this.logger.warn(
-        `No scheduled sweep ended well at the last two ticks: ${text}; to do: ${remedyForSchedule(state)}`,
+        `No scheduled sweep ended well at the last two ticks: ${what}; to do: ${remedyForSchedule(state)}`,
       );
     }
   }
