@@ -5,6 +5,7 @@ import { AdvisoryLockService } from '../src/locks/advisory-lock.service.js';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
 import { RepeatedWarning } from '../src/sweeps/repeated-warning.js';
 import { ScheduleWatch } from '../src/sweeps/schedule-watch.service.js';
+import { DatabaseProxy } from './support/database-proxy.js';
 import { eventually } from './support/eventually.js';
 import { Lapse } from './support/lapse.js';
 import { useDatabase } from './support/world.js';
@@ -129,6 +130,30 @@ test('a tick that fails warns with what fails, once; the first one that works sa
     'Scheduled sweep failed: relation "lapse.sweeps" does not exist; retrying at the next tick',
   ]);
   expect(line).toMatch(/after \d+ failures$/);
+}, 60_000);
+
+test('a database that is away costs a few lines, not one for each tick, and one line when it is back', async () => {
+  const proxy = await DatabaseProxy.to(world.databaseUrl);
+  const replica = await Lapse.start(proxy.url, EVERY_SECOND);
+  const log = captureLog();
+  await someScheduledSweeps();
+
+  proxy.cut();
+  const before = attemptsOf(replica);
+  await eventually(
+    async () => attemptsOf(replica),
+    (attempts) => attempts >= before + 6,
+    30_000,
+  );
+  const away = log.warnings.filter((line) => /^Scheduled sweep failed|can't be checked/.test(line));
+  proxy.mend();
+  await someScheduledSweeps();
+  await replica.stop();
+  await proxy.stop();
+
+  expect(away[0]).toMatch(/^Scheduled sweep failed: .*; retrying at the next tick$/);
+  expect(away.length).toBeLessThan(5);
+  expect(log.information.filter((line) => line.startsWith('Scheduled sweeps end well again'))).toHaveLength(1);
 }, 60_000);
 
 test('a sweep that the table refuses is a failure of the schedule: its reason is logged once', async () => {
