@@ -71,7 +71,7 @@ test('a database that accepts no writes: readiness, the API and the log of the s
   expect((await ready(lapse)).status).toBe(200);
 });
 
-test('a standby can be read and is not ready, until it is promoted', async () => {
+test('a standby can be read and is not ready, until it is promoted; nor is a server that is configured to be read-only', async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'lapse-standby-'));
   const settings = { fsync: 'off', shared_buffers: '16MB' };
   const primary = await EmbeddedPostgres.start({ dataDirectory, settings });
@@ -85,8 +85,14 @@ test('a standby can be read and is not ready, until it is promoted', async () =>
   const client = new pg.Client({ connectionString: standby.url });
   await client.connect();
   await client.query('SELECT pg_promote()');
-  await client.end();
   const promoted = await ready(lapse);
+  await client.query('ALTER SYSTEM SET default_transaction_read_only = on');
+  await client.query('SELECT pg_reload_conf()');
+  const configured = await eventually(
+    () => ready(lapse),
+    ({ status }) => status !== 200,
+  );
+  await client.end();
   await lapse.stop();
   await standby.stop();
   await rm(dataDirectory, { recursive: true });
@@ -96,6 +102,9 @@ test('a standby can be read and is not ready, until it is promoted', async () =>
   );
   expect(list.status).toBe(200);
   expect(promoted.status).toBe(200);
+  expect(configured).toMatchObject(
+    unready('database_read_only', /not written: the server makes all transactions read-only$/),
+  );
 }, 60_000);
 
 test('a watched table that is gone, or has lost a column, makes it unready without naming any; one that is locked does not', async () => {

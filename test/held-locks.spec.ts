@@ -1,4 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import pg from 'pg';
+import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 import { AdvisoryLockService } from '../src/locks/advisory-lock.service.js';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
 import { DatabaseProxy } from './support/database-proxy.js';
@@ -61,6 +66,36 @@ test('locks that another program holds are shown if Lapse may take them: the sch
   expect([requested.status, requested.body.code]).toEqual([409, 'sweep_running']);
   expect(requested.body.detail).toContain('held by "psql of somebody" since');
 });
+
+test('a lock that a prepared transaction holds is shown without a process', async () => {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'lapse-prepared-'));
+  const settings = { fsync: 'off', shared_buffers: '16MB', max_prepared_transactions: '2' };
+  const server = await EmbeddedPostgres.start({ dataDirectory, settings });
+  const lapse = await Lapse.start(server.url, { LAPSE_CREATE_WATCHED_TABLES: 'true' });
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  await client.query('BEGIN');
+  const key = advisoryLockKey({ application: 'lapse', database: 'lapse', schema: 'lapse', name: 'sweep' });
+  await client.query('SELECT pg_advisory_xact_lock($1)', [key]);
+  await client.query(`PREPARE TRANSACTION 'forgotten'`);
+
+  const { items } = (await lapse.get('/v1/locks')).body;
+  await client.query(`ROLLBACK PREPARED 'forgotten'`);
+  await client.end();
+  await lapse.stop();
+  await server.stop();
+  await rm(dataDirectory, { recursive: true });
+
+  expect(items).toEqual([
+    {
+      name: 'sweep',
+      since: expect.any(String),
+      applicationName: 'prepared transaction forgotten',
+      clientAddress: null,
+      pid: null,
+    },
+  ]);
+}, 60_000);
 
 test.each(['cut', 'silence'] as const)('where the locks’ database is gone (%s), the answer is 503', async (how) => {
   const proxy = await DatabaseProxy.to(world.databaseUrl);

@@ -31,7 +31,9 @@ const HOLDERS = `
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) held
     LEFT JOIN pg_stat_activity a ON a.pid = held.pid
-    LEFT JOIN pg_prepared_xacts x ON held.pid IS NULL AND held.virtualtransaction = '-1/' || x.transaction
+    LEFT JOIN pg_locks xact ON held.pid IS NULL AND xact.pid IS NULL AND xact.locktype = 'transactionid'
+                           AND xact.virtualtransaction = held.virtualtransaction
+    LEFT JOIN pg_prepared_xacts x ON x.transaction = xact.transactionid
    WHERE held.key = ANY ($1::bigint[]) OR ($2 AND a.query LIKE '/* lock {%')
    ORDER BY since, pid`;
 
