@@ -67,6 +67,9 @@ test('where all is well, each check is a line with ok, and the code is 0', async
 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.match(/^\w+/gm)).toEqual(Object.keys(ALL_OK).map(() => 'ok'));
+  expect(stdout).toMatch(
+    /the last scheduled sweep that ended well did so at \d{4}-.*Z, by the record in "lapse"\.sweeps; .*by the environment of this command/,
+  );
   expect(stdout).toMatch(/updated_at timestamp, .*rows without a zone are read as UTC\), not partitioned/);
   const { username, password } = new URL(world.databaseUrl);
   expect(stdout).toContain(`as role "${username}"`);
@@ -102,13 +105,11 @@ test('what is only slow, switched off, overdue or out of step is a warning with 
 });
 
 test('the schedule is judged by the record of sweeps, and its remedy by who holds the lock', async () => {
-  const working = of(await doctor(), 'schedule');
   await world.host.clear();
   const unproven = of(await doctor(), 'schedule');
   await recordScheduledSweep('1 hour');
   await recordScheduledSweep('10 seconds', 'failed', 'permission denied for table workflow_executions');
   const failed = await doctor();
-  const weekly = of(await doctor({ LAPSE_SWEEP_CRON: '0 0 * * 0' }), 'schedule');
   const key = advisoryLockKey({ application: 'lapse', database: databaseName(), schema: 'lapse', name: 'sweep' });
   const client = await world.host.pool.connect();
   await client.query(`SET application_name = 'psql of somebody'`);
@@ -116,27 +117,21 @@ test('the schedule is judged by the record of sweeps, and its remedy by who hold
   const held = of(await doctor(), 'schedule');
   client.release(true);
 
-  expect(working.verdict).toBe('ok');
-  expect(working.seen).toMatch(
-    /^the last scheduled sweep that ended well did so at \d{4}-.*Z, by the record in "lapse"\.sweeps/,
-  );
-  expect(working.seen).toContain('by the environment of this command the timeout is 30m, and so is the schedule');
   expect(unproven).toMatchObject({ verdict: 'warn', remedy: expect.stringContaining('start the service') });
   expect(failed.code).toBe(1);
   expect(of(failed, 'schedule')).toMatchObject({
     verdict: 'fail',
     seen: expect.stringMatching(
-      /the last one is failed since .*permission denied for table.*; nobody holds the lock "sweep"/,
+      /the last one ended as failed at .*permission denied for table.*; nobody holds the lock "sweep"/,
     ),
     remedy: expect.stringContaining('remove the cause of the failure'),
   });
-  expect(weekly.verdict).toBe('warn');
   expect(held).toMatchObject({
     verdict: 'fail',
     seen: expect.stringContaining(`held by "psql of somebody" (PostgreSQL process ${rows[0].pid}) since`),
     remedy: expect.stringContaining(`SELECT pg_terminate_backend(${rows[0].pid});`),
   });
-});
+}, 60_000);
 
 test('a database that accepts no writes fails, with what makes it so and the statement that ends it', async () => {
   await sql(`ALTER DATABASE "${databaseName()}" SET default_transaction_read_only = on`);

@@ -188,6 +188,9 @@ test('a sweep of the platform that makes progress is not silence, however long i
   const { pool } = world.host;
   const conditionNow = async () => (await watch.state('* * * * *')).condition;
   expect(await conditionNow()).toBe('unproven');
+  const early = await holdScheduleLock();
+  expect(await conditionNow()).toBe('stopped');
+  await early.release();
   await pool.query(
     `INSERT INTO lapse.sweeps (trigger, status, dry_run, timeout_seconds, requested_by, lock_name, started_at, finished_at)
      VALUES ('schedule', 'succeeded', false, 1800, 'schedule', 'sweep', now() - interval '1 hour', now() - interval '1 hour'),

@@ -17,7 +17,7 @@ export interface ScheduleState {
    * - `working`: a scheduled sweep of the last two ticks ended well, or one runs and makes progress;
    * - `failing`: so it is, but the last one did not end well;
    * - `stopped`: none of the last two ticks did;
-   * - `unproven`: no scheduled sweep is on record at all.
+   * - `unproven`: no scheduled sweep is on record at all, and nobody keeps one from running.
    */
   condition: 'working' | 'failing' | 'stopped' | 'unproven';
   /** By the database's clock: when two ticks will have passed since the last sweep that ended well, or have passed. */
@@ -50,7 +50,8 @@ export function judgeSchedule(
     record.lastProgress !== null &&
     record.now.getTime() - record.lastProgress.getTime() < patience;
   const state = { dueAt, cron, record, owner };
-  if (record.last === null && record.lastGood === null && !progresses) {
+  const isHeld = typeof owner === 'object';
+  if (record.last === null && record.lastGood === null && !progresses && !isHeld) {
     return { ...state, condition: 'unproven' };
   }
   if (record.now >= dueAt && !progresses) {
@@ -68,7 +69,9 @@ export function describeSchedule({ condition, cron, record, owner }: ScheduleSta
       : `the last scheduled sweep that ended well did so at ${lastGood.toISOString()}, by the record in ${table}`;
   const failed =
     last && last.status !== 'succeeded' && last.status !== 'partial'
-      ? [`the last one is ${last.status} since ${last.finishedAt.toISOString()}${last.error ? ` (${last.error})` : ''}`]
+      ? [
+          `the last one ended as ${last.status} at ${last.finishedAt.toISOString()}${last.error ? ` (${last.error})` : ''}`,
+        ]
       : [];
   const facts = [known, `the schedule is "${cron}" in UTC`, ...failed];
   return condition === 'stopped' || condition === 'unproven'
