@@ -18,6 +18,12 @@ const SERVING = [
   },
 ] as const;
 
+/** An index that sweeping wants, with the commands that create it where it is missing: one for each partition. */
+interface MissingIndex {
+  purpose: string;
+  commands: string[];
+}
+
 interface FoundIndex {
   /** Qualified, and quoted where it has to be. */
   table: string;
@@ -53,7 +59,7 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
   }
 
   /** Undefined if the table is locked: PostgreSQL opens it to write down the condition of an index. */
-  async missingUnlessLocked(): Promise<Awaited<ReturnType<WatchedTableIndexes['missing']>> | undefined> {
+  async missingUnlessLocked(): Promise<MissingIndex[] | undefined> {
     return this.missing().catch((error: unknown) => {
       if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) {
         throw error;
@@ -62,8 +68,7 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
     });
   }
 
-  /** What is missing, with the exact commands. A partitioned table takes them partition by partition. */
-  async missing(): Promise<{ purpose: string; commands: string[] }[]> {
+  async missing(): Promise<MissingIndex[]> {
     const indexes = await this.indexesOfEachPartition();
     const tables = new Map(indexes.map(({ table, name }) => [table, name]));
     return SERVING.map(({ purpose, suffix, columns }) => ({
