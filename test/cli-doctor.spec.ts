@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
 import { buildCommandLine, Command, type Ended } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
@@ -165,6 +166,49 @@ test('a missing table fails, is told with what to set, and nothing is created by
   expect(first.verdicts).toMatchObject({ migrations: 'warn', indexes: 'skip', privileges: 'skip', locks: 'ok' });
   expect(again.code).toBe(0);
   expect(again.verdicts).toMatchObject({ 'watched table': 'warn', migrations: 'warn' });
+});
+
+test('columns that Lapse cannot work on fail with their types, and conversations of another type are a warning', async () => {
+  const DATABASE_URL = await createDatabase('nothing');
+  cleanups.push(() => dropDatabase(DATABASE_URL));
+  const host = new pg.Client({ connectionString: DATABASE_URL });
+  await host.connect();
+  await host.query(`
+    CREATE TABLE conversations (tenant_id text, project_id text, id uuid, user_id integer);
+    CREATE TABLE workflow_executions (
+      tenant_id text NOT NULL, project_id text NOT NULL, id uuid NOT NULL, agent_id text, conversation_id text,
+      request_id text, status text, metadata jsonb, created_at timestamp, updated_at timestamp)`);
+  const wrong = await doctor({ DATABASE_URL });
+  await host.query('ALTER TABLE workflow_executions ALTER id TYPE text');
+  const odd = await doctor({ DATABASE_URL });
+  await host.end();
+
+  expect(wrong.code).toBe(1);
+  expect(of(wrong, 'watched table')).toMatchObject({
+    verdict: 'fail',
+    seen: expect.stringContaining('id is uuid, and must be text or varchar'),
+  });
+  expect(of(wrong, 'conversations')).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringContaining('id is uuid, and must be text or varchar; user_id is integer'),
+  });
+  expect(of(odd, 'watched table')).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringMatching(/No primary key or unique index .+ updated_at may be NULL/),
+  });
+});
+
+test('a table that is locked is a warning that names the holder', async () => {
+  const migration = new pg.Client({ connectionString: world.databaseUrl, application_name: 'drizzle-kit' });
+  await migration.connect();
+  await migration.query('BEGIN; LOCK TABLE workflow_executions IN ACCESS EXCLUSIVE MODE');
+  const examined = await doctor();
+  await migration.end();
+  expect(examined.verdicts).toEqual({ ...ALL_OK, indexes: 'warn', overdue: 'warn' });
+  expect(of(examined, 'overdue')).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringMatching(/^The table of executions is locked: held by pid \d+ \(application "drizzle-kit"\)/),
+  });
 });
 
 test('a role that lacks privileges is told which, with the statements that an owner must run', async () => {

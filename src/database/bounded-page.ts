@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { inShortTransaction } from './short-transaction.js';
+import { queryOnce } from './short-transaction.js';
 import type { SqlParameters } from './sql-parameters.js';
 
 /** The order of a list, which is that of an index, so that nothing is sorted: its columns with their types. */
@@ -14,7 +14,11 @@ export interface BoundedPage {
   /** What is looked for among those, a row at a time. */
   unserved: string[];
   key: SortKey;
+  /** A column of the index before the key that is NULL in each row: the order names it, so that the index is found. */
+  nullBeforeKey?: string | undefined;
   direction: 'ASC' | 'DESC';
+  /** Whether `served` leaves so few rows, by another index, that they are sorted rather than read in the key's order. */
+  sorted?: boolean;
   /** The sort key of the last row of the page before, as the database wrote it. */
   after: readonly string[] | undefined;
   limit: number;
@@ -29,30 +33,47 @@ export interface BoundedRows<Row> {
 /** How many rows a page looks at where few match: a filter that no index serves must not read a whole table. */
 const LOOKED_AT = 20_000;
 
+/** How many characters a list shows of a text that may be of any length, so that its pages are bounded in bytes as well. */
+const SHOWN_CHARACTERS = 1_000;
+
 const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
 
-/** Reads one page of a list whose rows each come with their `position`. */
+/** Reads one page of a list of Lapse's own records, whose rows each come with their `position`. */
 export async function boundedPage<Row extends { position: readonly string[] }>(
   dataSource: DataSource,
   page: BoundedPage,
   parameters: SqlParameters,
 ): Promise<BoundedRows<Row>> {
-  const { key, direction, after, table, limit, columns, served, unserved } = page;
+  const sql = boundedPageSql(page, parameters);
+  return boundedRows(await queryOnce(dataSource, LIMITS, sql, parameters.values));
+}
+
+/** SQL: one page, to run in a short transaction, which keeps the planner to the index; its answer is for `boundedRows`. */
+export function boundedPageSql(page: BoundedPage, parameters: SqlParameters): string {
+  const { key, nullBeforeKey, direction, sorted, after, table, limit, columns, served, unserved } = page;
   const names = key.map(([column]) => `e.${column}`).join(', ');
   const position = `json_build_array(${key.map(([column]) => `e.${column}::text`).join(', ')})`;
-  const order = `ORDER BY ${key.map(([column]) => `e.${column} ${direction}`).join(', ')}`;
+  const ordered = [...(nullBeforeKey === undefined ? [] : [nullBeforeKey]), ...key.map(([column]) => column)];
+  const order = `ORDER BY ${ordered.map((column) => `e.${column} ${direction}`).join(', ')}`;
   const comes = direction === 'ASC' ? '>' : '<';
   const next =
     after && `(${names}) ${comes} (${key.map(([, type], at) => `${parameters.add(after[at])}::${type}`).join(', ')})`;
-  const from = `FROM ${table} e WHERE ${[...served, next ?? 'true'].join(' AND ')}`;
+  const where = [
+    ...served,
+    ...(nullBeforeKey === undefined ? [] : [`e.${nullBeforeKey} IS NULL`]),
+    next ?? 'true',
+  ].join(' AND ');
+  // OFFSET 0 keeps the order outside: the planner would take an index for it even where that one reads far more rows.
+  const from = sorted
+    ? `FROM (SELECT e.* FROM ${table} e WHERE ${where} OFFSET 0) e`
+    : `FROM ${table} e WHERE ${where}`;
 
   if (unserved.length === 0) {
-    const sql = `SELECT ${columns}, ${position} AS position ${from} ${order} LIMIT ${limit}`;
-    return { rows: await dataSource.query(sql, parameters.values), goesOnAfter: undefined };
+    return `SELECT ${columns}, ${position} AS position ${from} ${order} LIMIT ${limit}`;
   }
   // Where the rows that were looked at don't fill the page, the last of them is read in the same statement, so that no
-  // change in between can move it. The transaction keeps the planner to the index.
-  const sql = `
+  // change in between can move it.
+  return `
     WITH page AS MATERIALIZED (
       SELECT e.*, ${position} AS position
         FROM (SELECT e.* ${from} ${order} LIMIT ${LOOKED_AT}) e
@@ -62,11 +83,17 @@ export async function boundedPage<Row extends { position: readonly string[] }>(
        ${order} LIMIT 1 OFFSET ${LOOKED_AT - 1})
     SELECT ${columns}, e.position, last.position AS "goesOnAfter"
       FROM (SELECT (SELECT position FROM last) AS position) last LEFT JOIN page e ON true ${order}`;
-  const answer: (Row & { goesOnAfter: readonly string[] | null })[] = await inShortTransaction(
-    dataSource,
-    LIMITS,
-    (transaction) => transaction.query(sql, parameters.values),
-  );
+}
+
+/** SQL: text of any length as a list shows it. */
+export function shortened(text: string): string {
+  return `left(${text}, ${SHOWN_CHARACTERS})`;
+}
+
+/** What the answer to `boundedPageSql` says. */
+export function boundedRows<Row extends { position: readonly string[] }>(
+  answer: readonly (Row & { goesOnAfter?: readonly string[] | null })[],
+): BoundedRows<Row> {
   const rows = answer.filter((row) => row.position !== null).map(({ goesOnAfter: _goesOnAfter, ...row }) => row);
   // What is left without `goesOnAfter` is a Row, which the compiler can't tell of a type parameter.
   return { rows: rows as unknown as Row[], goesOnAfter: answer[0]?.goesOnAfter ?? undefined };

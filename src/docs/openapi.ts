@@ -15,7 +15,10 @@ list ends where \`nextCursor\` is null.
 beyond it comes 429 with \`Retry-After\`.
 
 **Request ids.** An \`X-Request-Id\` that you send, else one that is made, comes back, and is in the log and on the
-audit log. Times are UTC, to the millisecond.`;
+audit log.
+
+**Times** are UTC, to the millisecond. What the table of executions holds before the year 1 or after 9999, infinity
+included, is shown as 0001-01-01T00:00:00.000Z or 9999-12-31T23:59:59.999Z.`;
 
 /** The OpenAPI document of the routes that the application really has. */
 export function describeApi(app: INestApplication): OpenAPIObject {

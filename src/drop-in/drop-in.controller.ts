@@ -3,6 +3,7 @@ import { ApiBody, ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiTags }
 import { Audited, Caller, RequiresCronSecret, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import { ConditionalGet } from '../http/conditional-get.interceptor.js';
+import { RawJsonBody } from '../http/raw-json.interceptor.js';
 import {
   CleanupStaleBody,
   CleanupStaleDto,
@@ -42,7 +43,7 @@ export class DropInController {
     operationId: 'pendingApprovals',
     summary: "What waits for approval in a conversation of the credential's tenant",
   })
-  @UseInterceptors(ConditionalGet)
+  @UseInterceptors(ConditionalGet, RawJsonBody)
   @ApiOkResponse({ type: DropInPendingApprovalDto })
   @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
   pendingApprovals(

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional, ApiResponse, ApiSchema } from '@nestjs/swagger';
-import { ToolApprovalDto } from '../executions/tool-approval.js';
+import { PendingToolCallDto } from '../executions/tool-approval.js';
 import { ForeignId } from '../http/foreign-id.js';
 import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
@@ -42,7 +42,7 @@ export class PendingApprovalsQuery {
 }
 
 @ApiSchema({ name: 'DropInApproval' })
-export class DropInApprovalDto extends ToolApprovalDto {
+export class DropInApprovalDto extends PendingToolCallDto {
   @ApiProperty({ description: 'The id of the execution', example: 'exec_p9s0' }) workflowRunId!: string;
   @ApiProperty({ format: 'date-time', description: 'Since when it is suspended' }) updatedAt!: string;
 }

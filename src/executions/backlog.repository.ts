@@ -1,10 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { inShortTransaction } from '../database/short-transaction.js';
 import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
+import { WatchedReads } from './watched-reads.js';
 import { WatchedTable } from './watched-table.js';
 
 /** What waits, in numbers; those of a sample are of the sample. */
@@ -25,13 +24,12 @@ export interface BacklogRow {
 
 const COUNTED_AT_MOST = 100_000;
 const SAMPLED_PAGES = 3_000;
-const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
 
 /** Counts what waits, at a bounded cost. */
 @Injectable()
 export class BacklogRepository {
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly reads: WatchedReads,
     private readonly watched: WatchedTable,
   ) {}
 
@@ -44,7 +42,7 @@ export class BacklogRepository {
     scope: TenantScope,
     { timeoutSeconds, ageLimits, tenants }: { timeoutSeconds: number; ageLimits: readonly number[]; tenants: number },
   ): Promise<BacklogRow> {
-    return inShortTransaction(this.dataSource, LIMITS, async (transaction) => {
+    return this.reads.run(async (transaction) => {
       const ask = async (sample: string, limit: string): Promise<BacklogRow> => {
         const parameters = new SqlParameters();
         const sql = this.sql(scope, { timeoutSeconds, ageLimits, tenants, sample, limit }, parameters);

@@ -1,9 +1,10 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
+import { Controller, Get, Param, Query, UseInterceptors } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { Problems } from '../http/problem.dto.js';
+import { RawJsonBody } from '../http/raw-json.interceptor.js';
 import { ExecutionDto, ExecutionPageDto, ExecutionParams, ListExecutionsQuery } from './executions.dto.js';
 import { ExecutionsService } from './executions.service.js';
 
@@ -19,8 +20,10 @@ export class ExecutionsController {
     summary: 'Executions, by default those that wait, oldest suspended first',
     description:
       'A page can be shorter than `limit`, even empty, and be followed by others: where few executions match, each ' +
-      'page looks at twenty thousand at most. The list ends where `nextCursor` is null.',
+      'page looks at twenty thousand at most. The list ends where `nextCursor` is null. Texts are cut after 1,000 ' +
+      'characters, and `args` of more than 16 KiB are left out: ask for the execution by itself.',
   })
+  @UseInterceptors(RawJsonBody)
   @ApiOkResponse({ type: ExecutionPageDto })
   @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListExecutionsQuery): Promise<ExecutionPageDto> {
@@ -30,6 +33,7 @@ export class ExecutionsController {
   @Get('tenants/:tenantId/projects/:projectId/executions/:executionId')
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'getExecution', summary: 'One execution, with its deadline and whether it is overdue' })
+  @UseInterceptors(RawJsonBody)
   @ApiOkResponse({ type: ExecutionDto })
   @Problems()
   get(@CallerScope() scope: TenantScope, @Param() execution: ExecutionParams): Promise<ExecutionDto> {

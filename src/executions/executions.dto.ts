@@ -52,10 +52,11 @@ export class ExecutionDto {
   @ApiProperty({ example: 'acme' }) tenantId!: string;
   @ApiProperty({ example: 'support' }) projectId!: string;
   @ApiProperty({ example: 'exec_p9s0' }) id!: string;
-  @ApiProperty({ example: 'refund-agent' }) agentId!: string;
-  @ApiProperty({ example: 'conv_x4b2' }) conversationId!: string;
+  @ApiProperty({ type: String, nullable: true, example: 'refund-agent' }) agentId!: string | null;
+  @ApiProperty({ type: String, nullable: true, example: 'conv_x4b2' }) conversationId!: string | null;
   @ApiProperty({ type: String, nullable: true }) requestId!: string | null;
-  @ApiProperty({ description: 'As the host writes it', example: 'suspended' }) status!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'As the host writes it', example: 'suspended' })
+  status!: string | null;
   @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'Null where it is not suspended' })
   suspendedSince!: string | null;
   @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'Overdue from that very instant on' })
@@ -67,17 +68,17 @@ export class ExecutionDto {
     description: 'What it waits or waited for; null where the host does not say it in a form that can be understood',
   })
   pendingToolApproval!: ToolApprovalDto | null;
-  @ApiProperty({ format: 'date-time' }) createdAt!: string;
-  @ApiProperty({ format: 'date-time' }) updatedAt!: string;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) createdAt!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) updatedAt!: string | null;
 
-  static from({ pending, position: _position, ...row }: ExecutionRow): ExecutionDto {
+  static from({ approval, position: _position, ...row }: ExecutionRow): ExecutionDto {
     return {
       ...row,
       suspendedSince: row.suspendedSince?.toISOString() ?? null,
       deadline: row.deadline?.toISOString() ?? null,
-      pendingToolApproval: toolApprovalIn(pending) ?? null,
-      createdAt: row.createdAt.toISOString(),
-      updatedAt: row.updatedAt.toISOString(),
+      pendingToolApproval: approval && toolApprovalIn(approval),
+      createdAt: row.createdAt?.toISOString() ?? null,
+      updatedAt: row.updatedAt?.toISOString() ?? null,
     };
   }
 }

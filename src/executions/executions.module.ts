@@ -11,6 +11,7 @@ import { ExecutionsService } from './executions.service.js';
 import { PendingApprovalsController } from './pending-approvals.controller.js';
 import { PendingApprovalsRepository } from './pending-approvals.repository.js';
 import { PendingApprovalsService } from './pending-approvals.service.js';
+import { WatchedReads } from './watched-reads.js';
 import { inspectWatchedTable, WatchedTable } from './watched-table.js';
 import { WatchedTableIndexes } from './watched-table-indexes.js';
 
@@ -23,6 +24,7 @@ import { WatchedTableIndexes } from './watched-table-indexes.js';
       useFactory: (dataSource: DataSource, { watchedSchema }: Configuration) =>
         inspectWatchedTable(dataSource, watchedSchema),
     },
+    WatchedReads,
     WatchedTableIndexes,
     BacklogRepository,
     BacklogService,

@@ -4,6 +4,7 @@ import { Caller, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import { ConditionalGet } from '../http/conditional-get.interceptor.js';
 import { Problems } from '../http/problem.dto.js';
+import { RawJsonBody } from '../http/raw-json.interceptor.js';
 import { ConversationParams, PendingApprovalDto } from './pending-approvals.dto.js';
 import { PendingApprovalsService } from './pending-approvals.service.js';
 
@@ -18,7 +19,7 @@ export class PendingApprovalsController {
     operationId: 'getPendingApproval',
     summary: 'What waits for approval in a conversation; end users ask about their own',
   })
-  @UseInterceptors(ConditionalGet)
+  @UseInterceptors(ConditionalGet, RawJsonBody)
   @ApiOkResponse({ type: PendingApprovalDto })
   @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
   @Problems()

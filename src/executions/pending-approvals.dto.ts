@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { ForeignId } from '../http/foreign-id.js';
 import { ProjectParams } from './project.params.js';
-import { ToolApprovalDto } from './tool-approval.js';
+import { PendingToolCallDto } from './tool-approval.js';
 
 export class ConversationParams extends ProjectParams {
   @ForeignId({ example: 'conv_x4b2' })
@@ -9,7 +9,7 @@ export class ConversationParams extends ProjectParams {
 }
 
 @ApiSchema({ name: 'Approval' })
-export class ApprovalDto extends ToolApprovalDto {
+export class ApprovalDto extends PendingToolCallDto {
   @ApiProperty({ example: 'exec_p9s0' }) executionId!: string;
   @ApiProperty({ format: 'date-time' }) suspendedSince!: string;
   @ApiProperty({ format: 'date-time', description: 'From then on it counts as not approved' }) deadline!: string;

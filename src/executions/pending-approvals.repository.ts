@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
 import DataLoader from 'dataloader';
-import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { sqlStateOf } from '../database/sql-state.js';
+import { ProblemError } from '../http/problem.error.js';
+import { type StoredToolApproval, toolApproval } from './tool-approval.sql.js';
+import { WatchedReads } from './watched-reads.js';
 import { WatchedTable } from './watched-table.js';
 
 /** The newest execution of a conversation; its members have no meaning where the conversation has none. */
@@ -11,8 +12,8 @@ export interface LatestExecution {
   /** Whether it is suspended and its deadline is yet to come; null where there is none. */
   waits: boolean | null;
   executionId: string;
-  /** `pendingToolApproval` as the host keeps it: anything. */
-  pending: unknown;
+  /** Null if the host says nothing that can be understood. */
+  approval: StoredToolApproval | null;
   suspendedSince: Date;
   deadline: Date;
 }
@@ -24,6 +25,9 @@ interface Question {
   endUserId: string | undefined;
   timeoutSeconds: number;
 }
+
+/** The class of SQLSTATEs that are about a value of the question. */
+const DATA_EXCEPTION = '22';
 
 @Injectable()
 export class PendingApprovalsRepository {
@@ -37,7 +41,7 @@ export class PendingApprovalsRepository {
   );
 
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly reads: WatchedReads,
     private readonly watched: WatchedTable,
   ) {}
 
@@ -59,7 +63,8 @@ export class PendingApprovalsRepository {
     try {
       return await this.findAllAcrossTenants(questions);
     } catch (error) {
-      if (questions.length === 1 || sqlStateOf(error) === undefined) {
+      const isOfOneValue = !(error instanceof ProblemError) && sqlStateOf(error)?.startsWith(DATA_EXCEPTION);
+      if (questions.length === 1 || !isOfOneValue) {
         throw error;
       }
       return Promise.all(
@@ -74,33 +79,40 @@ export class PendingApprovalsRepository {
   }
 
   private async findAllAcrossTenants(questions: readonly Question[]): Promise<(LatestExecution | null)[]> {
-    const rows: (LatestExecution & { number: number })[] = await this.dataSource.query(
-      `SELECT asked.number::int, e.*
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[]) WITH ORDINALITY
-              AS asked (tenant_id, project_id, id, end_user_id, scope, timeout_seconds, number)
-         JOIN "${this.watched.schema}".conversations c
-           ON c.tenant_id = asked.tenant_id AND c.project_id = asked.project_id AND c.id = asked.id
-         LEFT JOIN LATERAL (
-           SELECT e.id AS "executionId", e.metadata -> 'pendingToolApproval' AS pending,
-                  ${this.watched.isWaiting('e', 'statement_timestamp()', 'asked.timeout_seconds')} AS waits,
-                  ${this.watched.updatedAt('e')} AS "suspendedSince",
-                  ${this.watched.deadline('e', 'asked.timeout_seconds')} AS deadline
-             FROM ${this.watched.name} e
-            WHERE e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.conversation_id = c.id
-            ORDER BY e.created_at DESC, e.id DESC
-            LIMIT 1) e ON true
-        WHERE (asked.end_user_id IS NULL OR coalesce(c.user_id, '') IN ('', asked.end_user_id))
-          AND (asked.scope IS NULL OR c.tenant_id = asked.scope)`,
-      [
-        questions.map(({ conversation }) => conversation.tenantId),
-        questions.map(({ conversation }) => conversation.projectId),
-        questions.map(({ conversation }) => conversation.conversationId),
-        questions.map(({ endUserId }) => endUserId ?? null),
-        questions.map(({ scope }) => scope.tenantId),
-        questions.map(({ timeoutSeconds }) => timeoutSeconds),
-      ],
-    );
+    const rows = await this.reads.read<LatestExecution & { number: number }>((parameters) => {
+      const asked = [
+        ['text', questions.map(({ conversation }) => conversation.tenantId)],
+        ['text', questions.map(({ conversation }) => conversation.projectId)],
+        ['text', questions.map(({ conversation }) => conversation.conversationId)],
+        ['text', questions.map(({ endUserId }) => endUserId ?? null)],
+        ['text', questions.map(({ scope }) => scope.tenantId)],
+        ['int', questions.map(({ timeoutSeconds }) => timeoutSeconds)],
+      ] as const;
+      return `
+        SELECT asked.number::int, e.*
+          FROM unnest(${asked.map(([type, values]) => `${parameters.add(values)}::${type}[]`).join(', ')}) WITH ORDINALITY
+               AS asked (tenant_id, project_id, id, end_user_id, scope, timeout_seconds, number)
+          JOIN "${this.watched.schema}".conversations c
+            ON c.tenant_id = asked.tenant_id AND c.project_id = asked.project_id AND c.id = asked.id
+          LEFT JOIN LATERAL (${this.latestExecutionSql()}) e ON true
+         WHERE (asked.end_user_id IS NULL OR coalesce(c.user_id, '') IN ('', asked.end_user_id))
+           AND (asked.scope IS NULL OR c.tenant_id = asked.scope)`;
+    });
     const answers = new Map(rows.map((row) => [row.number, row]));
     return questions.map((_, at) => answers.get(at + 1) ?? null);
+  }
+
+  /** OFFSET 0 has the few executions of the conversation found first: an index of the host's on `created_at` reads more. */
+  private latestExecutionSql(): string {
+    return `
+      SELECT e.id AS "executionId", ${toolApproval('e.metadata', 'whole')} AS approval,
+             ${this.watched.isWaiting('e', 'statement_timestamp()', 'asked.timeout_seconds')} AS waits,
+             ${this.watched.updatedAt('e')} AS "suspendedSince",
+             ${this.watched.deadline('e', 'asked.timeout_seconds')} AS deadline
+        FROM (SELECT e.* FROM ${this.watched.name} e
+               WHERE e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.conversation_id = c.id
+              OFFSET 0) e
+       ORDER BY e.created_at DESC NULLS LAST, e.id DESC
+       LIMIT 1`;
   }
 }

@@ -4,7 +4,7 @@ import { Configuration } from '../config/configuration.js';
 import type { ApprovalDto, ConversationParams, PendingApprovalDto } from './pending-approvals.dto.js';
 import { ConversationNotFoundError } from './pending-approvals.errors.js';
 import { type LatestExecution, PendingApprovalsRepository } from './pending-approvals.repository.js';
-import { toolApprovalIn } from './tool-approval.js';
+import { toolCallIn } from './tool-approval.js';
 
 @Injectable()
 export class PendingApprovalsService {
@@ -30,14 +30,13 @@ export class PendingApprovalsService {
   }
 }
 
-function approvalIn({ executionId, pending, suspendedSince, deadline }: LatestExecution): ApprovalDto | undefined {
-  const approval = toolApprovalIn(pending);
-  return (
-    approval && {
-      ...approval,
-      executionId,
-      suspendedSince: suspendedSince.toISOString(),
-      deadline: deadline.toISOString(),
-    }
-  );
+function approvalIn({ executionId, approval, suspendedSince, deadline }: LatestExecution): ApprovalDto | undefined {
+  return approval === null
+    ? undefined
+    : {
+        ...toolCallIn(approval),
+        executionId,
+        suspendedSince: suspendedSince.toISOString(),
+        deadline: deadline.toISOString(),
+      };
 }

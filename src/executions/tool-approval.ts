@@ -1,4 +1,6 @@
-import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { RawJson } from '../http/raw-json.interceptor.js';
+import type { StoredToolApproval } from './tool-approval.sql.js';
 
 const ANY_JSON = [
   { type: 'object', additionalProperties: true },
@@ -9,24 +11,41 @@ const ANY_JSON = [
   { type: 'null' },
 ];
 
-/** What an execution waits for, as far as the host says it in a form that can be understood. */
-@ApiSchema({ name: 'ToolApproval' })
-export class ToolApprovalDto {
+/** A tool call that waits for approval, whole. */
+export class PendingToolCallDto {
   @ApiProperty({ example: 'call_7d1f' }) toolCallId!: string;
   @ApiProperty({ example: 'issue_refund' }) toolName!: string;
   @ApiProperty({
-    description: 'As the agent wants to call the tool: any JSON',
+    description:
+      'As the agent wants to call the tool: any JSON, exactly as it is stored. Its numbers can be larger or finer than ' +
+      'your JSON parser keeps',
     oneOf: ANY_JSON,
     example: { amount: 12.5 },
   })
-  args!: unknown;
+  args!: RawJson | null;
   @ApiProperty({ description: 'Whether another agent asked for it on behalf of this one' }) isDelegated!: boolean;
 }
 
-/** Reads `metadata.pendingToolApproval` as the host keeps it, which may be anything; undefined where it says nothing. */
-export function toolApprovalIn(pending: unknown): ToolApprovalDto | undefined {
-  const { toolCallId, toolName, args = null, isDelegated = false } = (pending ?? {}) as Record<string, unknown>;
-  return typeof toolCallId === 'string' && typeof toolName === 'string' && typeof isDelegated === 'boolean'
-    ? { toolCallId, toolName, args, isDelegated }
-    : undefined;
+/** What an execution waits for, as far as the host says it in a form that can be understood. */
+@ApiSchema({
+  name: 'ToolApproval',
+  description:
+    'A list cuts `toolCallId` and `toolName` after 1,000 characters and leaves out `args` of more than 16 KiB; the ' +
+    'execution by itself has them whole',
+})
+export class ToolApprovalDto extends PendingToolCallDto {
+  @ApiPropertyOptional({ enum: [true], description: 'Where `args` is null because it is too large for a list' })
+  argsOmitted?: true;
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'The size of the `args` that were left out' })
+  argsBytes?: number;
+}
+
+export function toolCallIn({ toolCallId, toolName, args, isDelegated }: StoredToolApproval): PendingToolCallDto {
+  return { toolCallId, toolName, args: new RawJson(args ?? 'null'), isDelegated };
+}
+
+export function toolApprovalIn(stored: StoredToolApproval): ToolApprovalDto {
+  const { args, argsBytes } = stored;
+  const call = toolCallIn(stored);
+  return args === null && argsBytes !== null ? { ...call, args: null, argsOmitted: true, argsBytes } : call;
 }

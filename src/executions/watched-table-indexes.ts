@@ -1,6 +1,8 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
+import { inShortTransaction } from '../database/short-transaction.js';
+import { sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from './watched-table.js';
 
 const SERVING = [
@@ -16,6 +18,12 @@ const SERVING = [
   },
 ] as const;
 
+/** An index that sweeping wants, with the commands that create it where it is missing: one for each partition. */
+interface MissingIndex {
+  purpose: string;
+  commands: string[];
+}
+
 interface FoundIndex {
   /** Qualified, and quoted where it has to be. */
   table: string;
@@ -25,7 +33,10 @@ interface FoundIndex {
   predicate: string | null;
 }
 
-/** Tells which indexes sweeping wants, since only the owner of the watched table may create them. */
+const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** Finds out which indexes sweeping wants, since only the owner of the watched table may create them. */
 @Injectable()
 export class WatchedTableIndexes implements OnApplicationBootstrap {
   private readonly logger = new Logger('WatchedTable');
@@ -35,16 +46,29 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
     private readonly watched: WatchedTable,
   ) {}
 
+  /** Whether an index is missing is only said: a table that is locked just now doesn't keep the service from starting. */
   async onApplicationBootstrap(): Promise<void> {
-    for (const { purpose, commands } of await this.missing()) {
+    for (const concern of this.watched.concerns) {
+      this.logger.warn(`${this.watched.name}: ${concern}`);
+    }
+    for (const { purpose, commands } of (await this.missingUnlessLocked()) ?? []) {
       this.logger.warn(
         `An index for ${purpose} is missing: each reads the whole table. To create it: ${commands.join('; ')};`,
       );
     }
   }
 
-  /** What is missing, with the exact commands. A partitioned table takes them partition by partition. */
-  async missing(): Promise<{ purpose: string; commands: string[] }[]> {
+  /** Undefined if the table is locked: PostgreSQL opens it to write down the condition of an index. */
+  async missingUnlessLocked(): Promise<MissingIndex[] | undefined> {
+    return this.missing().catch((error: unknown) => {
+      if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) {
+        throw error;
+      }
+      return undefined;
+    });
+  }
+
+  async missing(): Promise<MissingIndex[]> {
     const indexes = await this.indexesOfEachPartition();
     const tables = new Map(indexes.map(({ table, name }) => [table, name]));
     return SERVING.map(({ purpose, suffix, columns }) => ({
@@ -57,8 +81,9 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
 
   /** One row per valid index of each table that holds rows; a table without any comes with null columns. */
   private indexesOfEachPartition(): Promise<FoundIndex[]> {
-    return this.dataSource.query(
-      `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+    return inShortTransaction(this.dataSource, LIMITS, (transaction) =>
+      transaction.query(
+        `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
               (SELECT array_agg(a.attname::text ORDER BY k.place)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
@@ -68,7 +93,8 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
          JOIN pg_class c ON c.oid = leaf.relid
          JOIN pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid`,
-      [this.watched.name, this.watched.partitioned],
+        [this.watched.name, this.watched.partitioned],
+      ),
     );
   }
 }

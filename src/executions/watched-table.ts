@@ -1,57 +1,91 @@
 import type { DataSource } from 'typeorm';
-import { WatchedTableMissingError, WatchedTableUnsuitableError } from './watched-table.errors.js';
+import { clamped, type MomentType } from '../database/moments.js';
+import { readWatchedTableLayout, type WatchedTableLayout } from './watched-table-layout.js';
 
-/** What Lapse reads. */
-export const NEEDED_COLUMNS = [
-  'tenant_id',
-  'project_id',
-  'id',
-  'agent_id',
-  'conversation_id',
-  'request_id',
-  'status',
-  'metadata',
-  'created_at',
-  'updated_at',
-] as const;
+export { NEEDED_COLUMNS } from './watched-table-layout.js';
 
-/** How the watched table is called, and how its kind of timestamp is compared with a moment. */
+/**
+ * How the watched table is called, and how its kind of timestamp is compared with a moment. There is one for the whole
+ * application, and it changes: a host may alter its table while Lapse runs. So SQL is made anew from it for each
+ * statement, never kept.
+ */
 export class WatchedTable {
   /** Quoted and qualified, ready for SQL. */
   readonly name: string;
+  private refreshedAt = performance.now();
+  private refreshing: Promise<void> | undefined;
 
   constructor(
+    private readonly dataSource: DataSource,
     readonly schema: string,
-    private readonly updatedAtHasZone: boolean,
-    private readonly createdAtHasZone: boolean,
-    readonly partitioned: boolean,
+    private layout: WatchedTableLayout,
   ) {
     this.name = `"${schema}".workflow_executions`;
   }
 
-  async refresh(): Promise<void> {}
-
-  get updatedAtType(): 'timestamptz' | 'timestamp' {
-    return this.updatedAtHasZone ? 'timestamptz' : 'timestamp';
+  /**
+   * Looks at the table again, with one query of the catalogue that waits for no lock of the host's. Calls at the same
+   * time share it. Where the table doesn't fit any more, what was known of it is kept.
+   *
+   * @throws WatchedTableMissingError, WatchedTableUnsuitableError
+   */
+  refresh(): Promise<void> {
+    this.refreshing ??= this.readLayout().finally(() => {
+      this.refreshing = undefined;
+    });
+    return this.refreshing;
   }
 
-  get createdAtType(): 'timestamptz' | 'timestamp' {
-    return this.createdAtHasZone ? 'timestamptz' : 'timestamp';
+  /** @throws WatchedTableMissingError, WatchedTableUnsuitableError */
+  async refreshIfOlderThan(ms: number): Promise<void> {
+    if (performance.now() - this.refreshedAt > ms) {
+      await this.refresh();
+    }
   }
 
-  /** SQL: the column `created_at` of `alias` as a timestamptz. */
+  get updatedAtType(): MomentType {
+    return this.layout.updatedAtType;
+  }
+
+  get createdAtType(): MomentType {
+    return this.layout.createdAtType;
+  }
+
+  /** Whether a row can be without the moment of its last change: then it is never overdue. */
+  get updatedAtNullable(): boolean {
+    return this.layout.updatedAtNullable;
+  }
+
+  get partitioned(): boolean {
+    return this.layout.partitioned;
+  }
+
+  /** What works, and has consequences that the table's owner should know; each a sentence. */
+  get concerns(): readonly string[] {
+    return this.layout.concerns;
+  }
+
+  /** SQL: the column `created_at` of `alias` as a timestamptz to be shown: see `clamped`. */
   createdAt(alias: string): string {
-    return this.createdAtHasZone ? `${alias}.created_at` : `(${alias}.created_at AT TIME ZONE 'UTC')`;
+    return asMoment(clamped(`${alias}.created_at`, this.createdAtType), this.createdAtType);
   }
 
-  /** SQL: the column `updated_at` of `alias` as a timestamptz. A row without a zone means UTC, whatever the session's is. */
+  /**
+   * SQL: the column `updated_at` of `alias` as a timestamptz to be shown or recorded, which is always finite: see
+   * `clamped`. A row without a zone means UTC, whatever the session's is.
+   */
   updatedAt(alias: string): string {
-    return this.updatedAtHasZone ? `${alias}.updated_at` : `(${alias}.updated_at AT TIME ZONE 'UTC')`;
+    return asMoment(clamped(`${alias}.updated_at`, this.updatedAtType), this.updatedAtType);
+  }
+
+  /** SQL: the same exactly as it is stored, infinities included, to be compared with what was stored before. */
+  rawUpdatedAt(alias: string): string {
+    return asMoment(`${alias}.updated_at`, this.updatedAtType);
   }
 
   /** SQL: a timestamptz expression in the column's own type, so that an index on the column serves the comparison. */
   asUpdatedAt(moment: string): string {
-    return this.updatedAtHasZone ? `(${moment})` : `((${moment}) AT TIME ZONE 'UTC')`;
+    return this.updatedAtType === 'timestamptz' ? `(${moment})` : `((${moment}) AT TIME ZONE 'UTC')`;
   }
 
   /** SQL: a text parameter that `updated_at::text` returned, in the column's own type. Microseconds survive. */
@@ -69,9 +103,10 @@ export class WatchedTable {
     return `${alias}.status = 'suspended' AND ${alias}.updated_at > ${this.lastOverdue(cutoff, timeoutSeconds)}`;
   }
 
-  /** SQL: the deadline of an execution, as a timestamptz; only a suspended one has one. */
+  /** SQL: the deadline of an execution, as a timestamptz that is always finite; only a suspended one has one. */
   deadline(alias: string, timeoutSeconds: string): string {
-    return `${this.updatedAt(alias)} + make_interval(secs => ${timeoutSeconds}::int)`;
+    const timeout = `make_interval(secs => ${timeoutSeconds}::int)`;
+    return asMoment(clamped(`${alias}.updated_at`, this.updatedAtType, timeout), this.updatedAtType);
   }
 
   /**
@@ -90,6 +125,11 @@ export class WatchedTable {
   private lastOverdue(cutoff: string, timeoutSeconds: string): string {
     return this.asUpdatedAt(`${cutoff}::timestamptz - make_interval(secs => ${timeoutSeconds}::int)`);
   }
+
+  private async readLayout(): Promise<void> {
+    this.layout = await readWatchedTableLayout(this.dataSource, this.schema);
+    this.refreshedAt = performance.now();
+  }
 }
 
 /**
@@ -98,38 +138,13 @@ export class WatchedTable {
  * @throws WatchedTableMissingError, WatchedTableUnsuitableError
  */
 export async function inspectWatchedTable(dataSource: DataSource, schema: string): Promise<WatchedTable> {
-  const columns: { name: string; type: string; kind: string }[] = await dataSource.query(
-    `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, c.relkind AS kind
-       FROM pg_class c
-       JOIN pg_namespace n ON n.oid = c.relnamespace
-       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      WHERE n.nspname = $1 AND c.relname = 'workflow_executions' AND c.relkind IN ('r', 'p')`,
-    [schema],
-  );
-  if (columns.length === 0) {
-    throw new WatchedTableMissingError(schema);
-  }
-  const types = new Map(columns.map(({ name, type }) => [name, type]));
-  const faults = [...missingColumns(types), ...wrongTypes(types)];
-  if (faults.length > 0) {
-    throw new WatchedTableUnsuitableError(schema, faults);
-  }
-  const hasZone = (column: string) => types.get(column) === 'timestamp with time zone';
-  return new WatchedTable(schema, hasZone('updated_at'), hasZone('created_at'), columns[0]?.kind === 'p');
+  return new WatchedTable(dataSource, schema, await readWatchedTableLayout(dataSource, schema));
 }
 
-function missingColumns(types: ReadonlyMap<string, string>): string[] {
-  const missing = NEEDED_COLUMNS.filter((name) => !types.has(name));
-  return missing.length > 0 ? [`columns are missing: ${missing.join(', ')}`] : [];
-}
-
-function wrongTypes(types: ReadonlyMap<string, string>): string[] {
-  const moments = (['created_at', 'updated_at'] as const)
-    .map((column) => ({ column, type: types.get(column) ?? 'timestamp without time zone' }))
-    .filter(({ type }) => !type.startsWith('timestamp'));
-  const metadata = types.get('metadata') ?? 'jsonb';
-  return [
-    ...moments.map(({ column, type }) => `${column} is ${type}, and must be timestamp or timestamptz`),
-    ...(metadata === 'jsonb' ? [] : [`metadata is ${metadata}, and must be jsonb`]),
-  ];
+/**
+ * The last cast does nothing, unless the column has become a timestamptz since the table was looked at: then AT TIME ZONE
+ * takes the zone away, and the driver would read the rest in the zone of this process. A short transaction is in UTC.
+ */
+function asMoment(expression: string, type: MomentType): string {
+  return type === 'timestamptz' ? `(${expression})` : `((${expression}) AT TIME ZONE 'UTC')::timestamptz`;
 }

@@ -48,7 +48,8 @@ export const IsMoment = () =>
     },
   });
 
-const MOMENT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/;
+/** PostgreSQL knows no year 0, and no zone that is sixteen hours away. */
+const MOMENT = /^(?!0000)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-](0\d|1[0-5]):\d{2})$/;
 
 /** `true` or `false` in a query string. */
 export const IsSwitchInQuery = () =>

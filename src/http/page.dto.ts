@@ -1,6 +1,9 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsText, IsWholeNumberInQuery, MayBeLeftOut } from './input.validators.js';
 
+/** Room for the longest sort key: three ids of 256 characters, each as JSON may escape it, in base64. */
+const LONGEST_CURSOR = 10_000;
+
 /** What every list takes. */
 export class PageQuery {
   @ApiPropertyOptional({
@@ -14,9 +17,9 @@ export class PageQuery {
   @IsWholeNumberInQuery(1, 500)
   limit = 50;
 
-  @ApiPropertyOptional({ minLength: 1, maxLength: 2000, description: 'The `nextCursor` of the page before' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: LONGEST_CURSOR, description: 'The `nextCursor` of the page before' })
   @MayBeLeftOut()
-  @IsText(2000)
+  @IsText(LONGEST_CURSOR)
   cursor?: string;
 }
 

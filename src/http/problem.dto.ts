@@ -96,7 +96,7 @@ const PROBLEMS = {
   },
   503: {
     name: 'ServiceUnavailable',
-    description: 'The database does not answer at the moment',
+    description: 'The database, or the table of executions, does not answer at the moment: `code` says which',
     example: {
       instance: '/v1/sweeps',
       code: 'database_unavailable',

@@ -13,12 +13,15 @@ export class ProblemError extends Error {
   /** A stable word for programs to branch on, in snake_case. */
   readonly code: string;
   readonly errors: readonly InputFault[] | undefined;
+  /** Takes the place of the message in the log, and for a credential of the platform: who else uses the database, say. */
+  readonly operatorDetail: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(problem: {
     status: number;
     code: string;
     detail: string;
+    operatorDetail?: string;
     errors?: readonly InputFault[];
     headers?: Record<string, string>;
     cause?: unknown;
@@ -28,6 +31,7 @@ export class ProblemError extends Error {
     this.status = problem.status;
     this.code = problem.code;
     this.errors = problem.errors;
+    this.operatorDetail = problem.operatorDetail;
     this.headers = problem.headers ?? {};
   }
 }

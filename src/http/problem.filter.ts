@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
-import type { Request, Response } from 'express';
+import type { Response } from 'express';
 import { QueryFailedError } from 'typeorm';
+import type { GuardedRequest } from '../access/principal.js';
 import { DatabaseUnreachableError } from '../database/database.errors.js';
 import { isServerTrouble, READ_ONLY, sqlStateOf } from '../database/sql-state.js';
 import {
@@ -36,7 +37,7 @@ export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Http');
 
   catch(error: unknown, host: ArgumentsHost): void {
-    const request = host.switchToHttp().getRequest<Request>();
+    const request = host.switchToHttp().getRequest<GuardedRequest>();
     const response = host.switchToHttp().getResponse<Response<unknown, ProblemLocals>>();
     const known = asProblemError(error);
     const requestId = requestIdOf(response);
@@ -55,19 +56,21 @@ export class ProblemFilter implements ExceptionFilter {
   /** What passes by itself is one line; what is a fault of ours comes with its stack. */
   private report(what: string, status: number, error: unknown): void {
     if (status === 503) {
-      this.logger.warn(`${what}: ${String((error as { cause?: unknown }).cause ?? error)}`);
+      const { operatorDetail, cause } = error as { operatorDetail?: string; cause?: unknown };
+      this.logger.warn(`${what}: ${operatorDetail ?? String(cause ?? error)}`);
     } else {
       this.logger.error(`${what}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     }
   }
 }
 
-function asProblem(error: ProblemError, request: Request, requestId: string): Problem {
+function asProblem(error: ProblemError, request: GuardedRequest, requestId: string): Problem {
+  const isOfPlatform = request.principal?.scope.tenantId === null;
   return {
     type: 'about:blank',
     title: STATUS_CODES[error.status] ?? 'Error',
     status: error.status,
-    detail: error.message,
+    detail: (isOfPlatform ? error.operatorDetail : undefined) ?? error.message,
     instance: request.originalUrl.split('?')[0] as string,
     code: error.code,
     requestId,

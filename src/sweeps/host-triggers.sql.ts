@@ -26,7 +26,7 @@ export const FIRE_DEFERRED_TRIGGERS = 'SET CONSTRAINTS ALL IMMEDIATE';
 
 /** SQL: `updated_at` of the row `e` as the ledger keeps it for comparison. A host whose column may be NULL is rare. */
 export function rowUpdatedAt(watched: WatchedTable): string {
-  return `coalesce(${watched.updatedAt('e')}, '-infinity')`;
+  return `coalesce(${watched.rawUpdatedAt('e')}, '-infinity')`;
 }
 
 /**

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { shortened } from '../database/bounded-page.js';
 import type { Capacity } from '../database/capacity.js';
 import { schemaOf } from '../database/schema-of.js';
 import { queryOnce, type TransactionLimits } from '../database/short-transaction.js';
@@ -170,8 +171,8 @@ export class OverdueExecutionsRepository {
            AND e.updated_at = claimed.updated_at
            AND ${this.isDue(scope, due, parameters)}
         RETURNING e.status, e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
-                  e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
-                  e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
+                  ${shortened("e.metadata #>> '{pendingToolApproval,toolCallId}'")} AS tool_call_id,
+                  ${shortened("e.metadata #>> '{pendingToolApproval,toolName}'")} AS tool_name,
                   claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
                   ${rowUpdatedAt(watched)} AS row_updated_at, ${watched.createdAt('e')} AS row_created_at
       ),

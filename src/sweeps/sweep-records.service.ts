@@ -11,6 +11,8 @@ import type { RunEnd } from './batch-runner.js';
 import type { SweepEntity } from './sweep.entity.js';
 import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
 
+/** What PostgreSQL says can be of any length: a trigger may have written it. */
+const MAX_ERROR_CHARACTERS = 1_000;
 const MAX_FINISH_ATTEMPTS = 3;
 const FINISH_BACKOFF_MS = 300;
 
@@ -56,7 +58,7 @@ export class SweepRecords {
   async end(scope: TenantScope, id: string, signal: AbortSignal, work: () => Promise<RunEnd>): Promise<SweepEntity> {
     const { status, error } = await work().then(
       (end) => outcomeOf(end, signal),
-      (error: unknown) => ({ status: 'failed' as const, error: messageOf(error) }),
+      (error: unknown) => ({ status: 'failed' as const, error: messageOf(error).slice(0, MAX_ERROR_CHARACTERS) }),
     );
     const sweep = await this.finish(scope, id, status, error);
     this.report(sweep);

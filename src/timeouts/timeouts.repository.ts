@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
+import { type BoundedRows, boundedPage, shortened } from '../database/bounded-page.js';
 import { leastIdAt } from '../database/least-id.js';
+import { clamped } from '../database/moments.js';
 import { schemaOf } from '../database/schema-of.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
@@ -54,12 +55,15 @@ export interface TimeoutRow {
 /** How far the time in an id, which is when its batch began, may be from when the row says that it was timed out. */
 const ID_IS_WITHIN = `interval '1 minute'`;
 
+/** What came from the host's table can be of any length, and in old rows any moment that PostgreSQL knows. */
 const COLUMNS = `e.id, e.sweep_id AS "sweepId", e.tenant_id AS "tenantId", e.project_id AS "projectId",
-  e.execution_id AS "executionId", e.agent_id AS "agentId", e.conversation_id AS "conversationId",
-  e.tool_call_id AS "toolCallId", e.tool_name AS "toolName", e.suspended_since AS "suspendedSince", e.deadline,
-  e.timed_out_at AS "timedOutAt", e.trigger, e.resurrected_at AS "resurrectedAt",
-  e.resurrected_status AS "resurrectedStatus", e.reopened_at AS "reopenedAt", e.reopened_by AS "reopenedBy",
-  e.reopen_reason AS "reopenReason", e.undo_id AS "undoId"`;
+  e.execution_id AS "executionId", ${shortened('e.agent_id')} AS "agentId",
+  ${shortened('e.conversation_id')} AS "conversationId", ${shortened('e.tool_call_id')} AS "toolCallId",
+  ${shortened('e.tool_name')} AS "toolName", ${clamped('e.suspended_since')} AS "suspendedSince",
+  ${clamped('e.deadline')} AS deadline, ${clamped('e.timed_out_at')} AS "timedOutAt", e.trigger,
+  ${clamped('e.resurrected_at')} AS "resurrectedAt", ${shortened('e.resurrected_status')} AS "resurrectedStatus",
+  ${clamped('e.reopened_at')} AS "reopenedAt", e.reopened_by AS "reopenedBy", e.reopen_reason AS "reopenReason",
+  e.undo_id AS "undoId"`;
 
 /** Reads the ledger. Only the statement that times executions out writes it. */
 @Injectable()

@@ -1,29 +1,45 @@
 import { messageOf } from '../../database/database.errors.js';
+import { inShortTransaction } from '../../database/short-transaction.js';
 import { sqlStateOf } from '../../database/sql-state.js';
+import { textFaultsOf } from '../../executions/watched-table-layout.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 import { WILL_BE_CREATED } from './watched-table.check.js';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** Only the check of an end user's own conversations needs it: everything else works without. */
+const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
+const COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];
+
+/** Only pending approvals need it: everything else works without. */
 export const conversationsCheck: Check = {
   name: 'conversations',
   needs: 'database',
   async look({ configuration, dataSource }) {
     const table = `"${configuration.watchedSchema}".conversations`;
     try {
-      await dataSource.query(`SELECT tenant_id, project_id, id, user_id FROM ${table} LIMIT 0`);
-      return ok(`${table} can be read`);
+      await inShortTransaction(dataSource, LIMITS, (transaction) =>
+        transaction.query(`SELECT ${COLUMNS.join(', ')} FROM ${table} LIMIT 0`),
+      );
+      const faults = (await textFaultsOf(dataSource, configuration.watchedSchema, 'conversations', COLUMNS)) ?? [];
+      return faults.length === 0
+        ? ok(`${table} can be read`)
+        : warn(
+            `${table}: ${faults.join('; ')}: pending approvals are answered with 503`,
+            'let it have the columns of the reference host; without pending approvals nothing needs it',
+          );
     } catch (error) {
       if (sqlStateOf(error) === undefined) {
         throw error;
       }
-      const seen = `${table} can't be read (${messageOf(error)}): end users find no pending approval`;
+      const seen = `${table} can't be read (${messageOf(error)}): pending approvals are answered with 503`;
       if (sqlStateOf(error) === INSUFFICIENT_PRIVILEGE) {
         return warn(seen, `let its owner run: GRANT SELECT ON ${table} TO <the role of DATABASE_URL>;`);
       }
-      return warn(seen, configuration.createWatchedTables ? WILL_BE_CREATED : 'without end users nothing needs it');
+      return warn(
+        seen,
+        configuration.createWatchedTables ? WILL_BE_CREATED : 'without pending approvals nothing needs it',
+      );
     }
   },
 };

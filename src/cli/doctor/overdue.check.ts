@@ -1,4 +1,7 @@
 import { formatDuration } from '../../config/duration.js';
+import { WatchedReads } from '../../executions/watched-reads.js';
+import type { WatchedTable } from '../../executions/watched-table.js';
+import { ProblemError } from '../../http/problem.error.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 
@@ -11,13 +14,11 @@ export const overdueCheck: Check = {
   needs: 'watched-table',
   async look({ configuration, dataSource, watched }) {
     const limit = formatDuration(configuration.approvalTimeout * 2);
-    const [{ count, oldest }] = await dataSource.query(
-      `SELECT count(*)::int AS count, min(since) AS oldest FROM (
-         SELECT ${watched.updatedAt('e')} AS since FROM ${watched.name} e
-          WHERE ${watched.isOverdue('e', 'statement_timestamp()', '$1')}
-          ORDER BY e.updated_at LIMIT ${COUNTED_AT_MOST + 1}) long`,
-      [(configuration.approvalTimeout / 1000) * 2],
-    );
+    const found = await findOverdue(new WatchedReads(dataSource, watched), watched, configuration.approvalTimeout * 2);
+    if (found instanceof ProblemError) {
+      return warn(found.operatorDetail ?? found.message, 'run "lapse doctor" again when the table can be read');
+    }
+    const { count, oldest } = found;
     if (count === 0) {
       return ok(`nothing is suspended for ${limit}, twice the timeout`);
     }
@@ -29,3 +30,26 @@ export const overdueCheck: Check = {
     );
   },
 };
+
+/** What keeps the table from being read, such as a lock, is a value: it is a finding as well. */
+async function findOverdue(
+  reads: WatchedReads,
+  watched: WatchedTable,
+  ageMs: number,
+): Promise<{ count: number; oldest: Date } | ProblemError> {
+  try {
+    const [found] = await reads.read<{ count: number; oldest: Date }>(
+      (parameters) => `
+        SELECT count(*)::int AS count, min(since) AS oldest FROM (
+          SELECT ${watched.updatedAt('e')} AS since FROM ${watched.name} e
+           WHERE ${watched.isOverdue('e', 'statement_timestamp()', parameters.add(ageMs / 1000))}
+           ORDER BY e.updated_at LIMIT ${COUNTED_AT_MOST + 1}) long`,
+    );
+    return found as { count: number; oldest: Date };
+  } catch (error) {
+    if (error instanceof ProblemError) {
+      return error;
+    }
+    throw error;
+  }
+}

@@ -6,12 +6,17 @@ import { fail, type Outcome, ok, warn } from './finding.js';
 /** Where `LAPSE_CREATE_WATCHED_TABLES` is on, as it is without `DATABASE_URL`. */
 export const WILL_BE_CREATED = 'run "lapse migrate", or start the service: it is created there';
 
-export function describeWatchedTable({ name, updatedAtType, createdAtType, partitioned }: WatchedTable): Outcome {
+export function describeWatchedTable(watched: WatchedTable): Outcome {
+  const { name, updatedAtType, createdAtType, partitioned, concerns } = watched;
   const types = `updated_at ${updatedAtType}, created_at ${createdAtType}`;
   const withoutZone = [updatedAtType, createdAtType].includes('timestamp');
-  return ok(
-    `${name}: ${types}${withoutZone ? ' (rows without a zone are read as UTC)' : ''}, ${partitioned ? '' : 'not '}partitioned`,
-  );
+  const seen = `${name}: ${types}${withoutZone ? ' (rows without a zone are read as UTC)' : ''}, ${partitioned ? '' : 'not '}partitioned`;
+  return concerns.length === 0
+    ? ok(seen)
+    : warn(
+        `${seen}. ${concerns.join('. ')}`,
+        'let the owner of the table add the constraint, or keep in mind what follows',
+      );
 }
 
 /** @throws the error itself where it is none of the watched table's. */
