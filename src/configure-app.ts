@@ -5,6 +5,7 @@ import helmet from 'helmet';
 import { Configuration } from './config/configuration.js';
 import { serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
+import { deferFault } from './http/deferred-fault.js';
 import { giveRequestId } from './http/request-id.js';
 import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
 
@@ -43,6 +44,7 @@ export function configureApp(app: INestApplication): void {
   }
   express.useBodyParser('json', BODY);
   express.use(refuseMalformedQuery);
+  express.use(deferFault);
   if (docs) {
     serveDocs(app);
   }

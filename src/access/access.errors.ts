@@ -43,11 +43,7 @@ export class RouteHiddenError extends ProblemError {
 
 /** Too many credentials from one address opened nothing. Those that open something are let in all the same. */
 export class TooManyFailuresError extends ProblemError {
-  constructor(
-    msBeforeNext: number,
-    /** True for the one that went over the limit; those after it are many, and told nobody about. */
-    readonly first: boolean,
-  ) {
+  constructor(msBeforeNext: number) {
     const seconds = Math.ceil(msBeforeNext / 1000);
     super({
       status: 429,
@@ -63,8 +59,6 @@ export class TooManyRequestsError extends ProblemError {
   constructor(
     readonly quota: number,
     msBeforeNext: number,
-    /** True for the one that went over the limit; those after it are many, and told nobody about. */
-    readonly first: boolean,
   ) {
     const seconds = Math.ceil(msBeforeNext / 1000);
     super({

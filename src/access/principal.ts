@@ -14,6 +14,11 @@ export interface Principal {
   endUserId?: string;
 }
 
+/** Tells principals apart: subjects of two tenants may have the same name. */
+export function principalKey({ id, scope }: Principal): string {
+  return JSON.stringify([scope.tenantId, id]);
+}
+
 /** Who calls, about whom, and from where. */
 export interface Caller {
   principal: Principal;
@@ -27,4 +32,9 @@ export interface Caller {
 }
 
 /** What the guards leave on a request, each for the next. */
-export type GuardedRequest = Request & { action?: string; principal?: Principal; scope?: TenantScope };
+export type GuardedRequest = Request & {
+  action?: string;
+  credential?: string;
+  principal?: Principal;
+  scope?: TenantScope;
+};
