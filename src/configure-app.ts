@@ -9,6 +9,7 @@ import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js
 import { deferFault } from './http/deferred-fault.js';
 import { DrainingAdapter } from './http/draining-adapter.js';
 import { giveRequestId } from './http/request-id.js';
+import { StalledReaders } from './http/stalled-readers.js';
 import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
 
 /** Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults". */
@@ -43,6 +44,7 @@ function configure(express: NestExpressApplication, adapter: DrainingAdapter): v
   express.disable('x-powered-by');
   express.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
   limit(express.getHttpServer());
+  express.use(express.get(StalledReaders).cut);
   express.use(giveRequestId);
   express.use(DROP_IN_PATHS, answerErrorsAsDropIn);
   // Without "upgrade-insecure-requests": Lapse itself speaks HTTP, and Swagger UI must work where nothing else is before it.

@@ -70,6 +70,18 @@ export class TooManyRequestsError extends ProblemError {
   }
 }
 
+/** The principal has as many downloads and event streams open on this replica as it may. */
+export class TooManyStreamsError extends ProblemError {
+  constructor(readonly max: number) {
+    super({
+      status: 429,
+      code: 'too_many_streams',
+      detail: `${max} downloads and event streams may be open at a time; close one, or wait until one ends`,
+      headers: { 'Retry-After': '5' },
+    });
+  }
+}
+
 /** Whether a token is genuine can't be told, because its issuer's keys can't be fetched. */
 export class IssuerUnavailableError extends ProblemError {
   constructor(cause: unknown) {

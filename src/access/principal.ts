@@ -10,6 +10,8 @@ export interface Principal {
   role: Role | typeof END_USER;
   /** What the credential is bound to. */
   scope: TenantScope;
+  /** When a stream that is open must end, in milliseconds since 1970; undefined if only looking at the credential tells. */
+  expiresAt?: number;
   /** Of an end user: who that is in the conversations of the host. */
   endUserId?: string;
 }
