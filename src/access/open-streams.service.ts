@@ -11,6 +11,8 @@ const CHECK_INTERVAL_MS = 2_000;
 
 interface OpenStream {
   principal: Principal;
+  /** `principalKey` of it. */
+  key: string;
   credential: string;
   cut: () => void;
 }
@@ -40,11 +42,11 @@ export class OpenStreams {
       return;
     }
     const key = principalKey(principal);
-    const open = [...this.streams].filter((stream) => principalKey(stream.principal) === key);
+    const open = [...this.streams].filter((stream) => stream.key === key);
     if (open.length >= this.maxPerPrincipal) {
       throw new TooManyStreamsError(this.maxPerPrincipal);
     }
-    const stream = { principal, credential, cut: () => response.destroy() };
+    const stream = { principal, key, credential, cut: () => response.destroy() };
     const remove = () => {
       this.streams.delete(stream);
       socket.off('close', remove);
