@@ -13,6 +13,7 @@ let lapse: Lapse;
 
 beforeEach(async () => {
   await world.host.clear();
+  await world.host.pool.query('TRUNCATE lapse.audit_log');
   lapse = await Lapse.start(world.databaseUrl, { LAPSE_SWEEP_BATCH_SIZE: '50' });
 });
 afterEach(async () => {
@@ -156,6 +157,8 @@ test.each(['GET /health/ready', 'POST /v1/sweeps', 'POST /run/api/workflows/clea
       route.includes('/run/') ? /\{"error":"Lapse is shutting down/ : /"code":"shutting_down"/,
     );
     expect(await world.host.count('suspended')).toBe(1);
+    const { rows } = await world.host.pool.query('SELECT code FROM lapse.audit_log');
+    expect(rows).toEqual([]);
   },
 );
 

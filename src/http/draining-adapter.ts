@@ -13,7 +13,7 @@ const DRAIN_TIMEOUT_MS = 3_500;
 const MIN_DRAIN_MS = 250;
 
 /** A request that arrived during the shutdown. Nothing was begun for it. */
-export class ShuttingDownProblem extends ProblemError {
+export class ServiceDrainingError extends ProblemError {
   constructor() {
     super({
       status: 503,
@@ -51,7 +51,7 @@ export class DrainingAdapter extends ExpressAdapter {
 
   /** Middleware: a connection that is still open can bring new requests, but they would be cut. */
   readonly refuseWhileDraining = (_request: Request, _response: Response, next: NextFunction): void => {
-    next(this.draining ? new ShuttingDownProblem() : undefined);
+    next(this.draining ? new ServiceDrainingError() : undefined);
   };
 
   /** The first step of a shutdown. */
