@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.js';
 import { ADMIN_KEY, CRON_SECRET } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
@@ -106,9 +107,46 @@ test('nothing but the cron secret opens the cron route, and it opens nothing els
   expect(await host.count('suspended')).toBe(1);
 });
 
-test('a call while another sweep of the scope runs answers zero counts', async () => {
+test('a call answers zero counts if a running sweep covers it, and 503 if a narrower one is in its way', async () => {
   const { host, lapse } = world;
-  await host.suspendMany(1, 31);
+  const key = await lapse.createKey('operator', 'acme');
+  await host.suspendMany(400, 31);
+  await host.slowDown(0.1);
+  const answers = async (body: object) => {
+    const { body: running } = await lapse.post('/v1/sweeps?wait=0', body, key);
+    const { status, body: answer } = await lapse.post(CLEANUP, undefined, key);
+    await lapse.post(`/v1/sweeps/${running.id}/cancel`, undefined, key);
+    await eventually(
+      () => lapse.get(`/v1/sweeps/${running.id}`),
+      (found) => found.body.status === 'cancelled',
+    );
+    return [status, answer];
+  };
+
+  expect(await answers({})).toEqual([200, { cleanedUp: 0, failed: 0, total: 0 }]);
+  expect(await answers({ agentId: 'refund-agent' })).toEqual([503, { error: expect.stringContaining('narrower') }]);
+  await host.speedUp();
+}, 60_000);
+
+test('a call whose sweep failed does not answer 200', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(3, 31);
+  await host.pool.query(
+    `CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'closed for maintenance'; END $$;
+     CREATE TRIGGER closed BEFORE UPDATE ON workflow_executions FOR EACH STATEMENT EXECUTE FUNCTION closed()`,
+  );
+
+  const answers = [await lapse.get(CRON, CRON_SECRET), await lapse.post(CLEANUP)];
+  await host.pool.query('DROP FUNCTION closed() CASCADE');
+
+  for (const { status, body } of answers) {
+    expect([status, body]).toEqual([500, { error: expect.stringContaining('closed for maintenance') }]);
+  }
+  expect(await host.count('suspended')).toBe(3);
+});
+
+test('a requested sweep while another of its scope runs is refused with the holder of the lock', async () => {
+  const { lapse } = world;
   const { AdvisoryLockService } = await import('../src/locks/advisory-lock.service.js');
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
@@ -116,15 +154,13 @@ test('a call while another sweep of the scope runs answers zero counts', async (
   });
   const holding = lapse.app.get(AdvisoryLockService).withLock({ name: 'sweep', onBusy: 'skip' }, () => held);
 
-  const [answer, refused] = await Promise.all([lapse.post(CLEANUP), lapse.post('/v1/sweeps')]);
+  const refused = await lapse.post('/v1/sweeps');
   release();
   await holding;
 
-  expect([answer.status, answer.body]).toEqual([200, { cleanedUp: 0, failed: 0, total: 0 }]);
   expect(refused.status).toBe(409);
   expect(refused.body).toMatchObject({
     code: 'sweep_running',
     detail: expect.stringMatching(/held by "lapse .+\/\d+ sweep" since/),
   });
-  expect(await host.count('suspended')).toBe(1);
 });

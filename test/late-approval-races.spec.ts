@@ -61,3 +61,82 @@ test('each of 1,000 races of approving, timing out and reopening ends in exactly
   expect(stories.filter((story) => story !== 'consistent')).toEqual([]);
   expect(new Set(rows.map(({ status }) => status)).size).toBeGreaterThan(1);
 }, 60_000);
+
+test('whatever happens at once, exactly the timeouts that a late approval took back are found, each once', async () => {
+  const { host, lapse } = world;
+  const executions = 150;
+  await host.suspendMany(executions, 31);
+  const takenBack: string[] = [];
+  let reopenings = 0;
+  let found = 0;
+  let over = false;
+  const untilOver = async (work: () => Promise<void>) => {
+    while (!over) {
+      await work();
+    }
+  };
+
+  /** By key alone, and the metadata is replaced; the marker that was there says which timeout it took back. */
+  const approve = async (id: number) => {
+    const { rows } = await host.pool.query(
+      `WITH old AS (SELECT id, metadata ->> 'sweepId' AS sweep FROM workflow_executions
+                     WHERE id = $1 AND status = 'failed' FOR UPDATE)
+       UPDATE workflow_executions e SET status = 'running', metadata = '{}', updated_at = now() FROM old WHERE e.id = old.id
+       RETURNING old.id || ' ' || old.sweep AS taken`,
+      [String(id)],
+    );
+    takenBack.push(...rows.map(({ taken }) => taken));
+  };
+  /** What was approved asks again, and it and what was reopened are overdue at once. */
+  const suspendAgain = async () => {
+    await host.pool.query(
+      `UPDATE workflow_executions SET status = 'suspended', updated_at = now() - interval '1 day' - (now() - $1::timestamptz)
+        WHERE status IN ('running', 'suspended') AND updated_at > now() - interval '1 hour'`,
+      [startedAt],
+    );
+  };
+  const reopen = async () => {
+    const { items } = (await lapse.get('/v1/timeouts?limit=20')).body;
+    for (const { id } of items.filter((_: unknown, n: number) => n % 4 === 0)) {
+      const { body } = await lapse.post(`/v1/timeouts/${id}/reopen`, { reason: 'race' });
+      reopenings += body.outcome === 'reopened' ? 1 : 0;
+    }
+  };
+  const look = async () => {
+    const count = await lapse.app.get(ResurrectionsService, { strict: false }).detect();
+    found += count;
+  };
+  const startedAt = new Date();
+  const approveAll = async () => {
+    for (let round = 0; round < 3; round += 1) {
+      for (let id = 1; id <= executions; id += 1) {
+        await approve(id);
+      }
+    }
+    over = true;
+  };
+  const sweep = async () => {
+    await lapse.post('/v1/sweeps');
+  };
+
+  await Promise.all([approveAll(), ...[sweep, suspendAgain, reopen, look, look].map(untilOver)]);
+  await look();
+
+  const { rows } = await host.pool.query(
+    `SELECT execution_id || ' ' || sweep_id AS taken FROM lapse.timeouts WHERE resurrected_at IS NOT NULL`,
+  );
+  expect(rows.map(({ taken }) => taken).sort()).toEqual([...takenBack].sort());
+  expect(found).toBe(takenBack.length);
+  const { rows: both } = await host.pool.query(
+    `SELECT count(*) FILTER (WHERE reopened_at IS NOT NULL)::int AS reopened,
+            count(*) FILTER (WHERE reopened_at IS NOT NULL AND resurrected_at IS NOT NULL)::int AS both FROM lapse.timeouts`,
+  );
+  expect(both).toEqual([{ reopened: reopenings, both: 0 }]);
+  // Without these there was no race, and the test would show nothing.
+  expect(takenBack.length).toBeGreaterThan(50);
+  expect(reopenings).toBeGreaterThan(10);
+  const { rows: again } = await host.pool.query(
+    'SELECT execution_id FROM lapse.timeouts GROUP BY 1 HAVING count(*) > 1',
+  );
+  expect(again.length).toBeGreaterThan(20);
+}, 60_000);

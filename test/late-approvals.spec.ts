@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { SweepHousekeeping } from '../src/sweeps/sweep-housekeeping.service.js';
+import { Housekeeping } from '../src/sweeps/housekeeping.service.js';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
 import { eventually } from './support/eventually.js';
@@ -260,7 +260,7 @@ describe('without the guard', () => {
   });
 
   test('the schedule looks for late approvals once a minute at most', async () => {
-    const tidy = () => world.lapse.app.get(SweepHousekeeping, { strict: false }).tidy(new AbortController().signal);
+    const tidy = () => world.lapse.app.get(Housekeeping, { strict: false }).run();
     await timeOut('first', 'second');
     await approve('first', []);
     await tidy();

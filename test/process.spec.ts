@@ -80,7 +80,12 @@ async function sweepOf(url: string): Promise<{ id: string }> {
 }
 
 async function recordOf(id: string): Promise<{ status: string; timed_out: number; error: string | null }> {
-  const { rows } = await world.host.pool.query('SELECT status, timed_out, error FROM lapse.sweeps WHERE id = $1', [id]);
+  const { rows } = await world.host.pool.query(
+    `SELECT status, error,
+            timed_out + (SELECT coalesce(sum(c.timed_out), 0)::int FROM lapse.sweep_counts c WHERE c.sweep_id = s.id) AS timed_out
+       FROM lapse.sweeps s WHERE id = $1`,
+    [id],
+  );
   return rows[0];
 }
 
@@ -210,9 +215,11 @@ test('kill -9 in the middle of an undo of 20,000: undone again, every execution 
   const undoOf = async (id: string) =>
     (
       await host.pool.query(
-        `SELECT status, reopened, already_reopened, changed_since + gone + failed AS others,
+        `SELECT status, already_reopened,
+                reopened + (SELECT coalesce(sum(c.reopened), 0)::int FROM lapse.sweep_counts c WHERE c.sweep_id = s.id) AS reopened,
+                changed_since + gone + failed AS others,
                 (SELECT count(*)::int FROM lapse.undo_outcomes WHERE undo_id = $1) AS outcomes
-           FROM lapse.sweeps WHERE id = $1`,
+           FROM lapse.sweeps s WHERE id = $1`,
         [id],
       )
     ).rows[0];

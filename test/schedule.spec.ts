@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { Housekeeping } from '../src/sweeps/housekeeping.service.js';
 import { SweepsScheduler } from '../src/sweeps/sweeps.scheduler.js';
 import { eventually } from './support/eventually.js';
 import { Lapse } from './support/lapse.js';
@@ -17,6 +18,10 @@ function startReplica(environment: Record<string, string> = {}): Promise<Lapse> 
 
 function schedulerOf(replica: Lapse): SweepsScheduler {
   return replica.app.get(SweepsScheduler, { strict: false });
+}
+
+function housekeepingOf(replica: Lapse): Housekeeping {
+  return replica.app.get(Housekeeping, { strict: false });
 }
 
 async function scheduledSweeps(): Promise<{ second: number; started: number; finished: number; status: string }[]> {
@@ -122,14 +127,14 @@ test('the schedule takes smaller batches than a person who waits, so that the ho
   expect(await batches()).toBe(1);
 });
 
-test('a sweep that a dead process left running is marked interrupted at the next tick, whatever its scope', async () => {
+test('a sweep that a dead process left running is marked interrupted by housekeeping, whatever its scope and trigger', async () => {
   const replica = await startReplica();
   await world.host.pool.query(
     `INSERT INTO lapse.sweeps (trigger, tenant_id, dry_run, timeout_seconds, requested_by, lock_name, timed_out)
      VALUES ('api', 'acme', false, 1800, 'somebody', 'sweep of tenant acme', 7), ('schedule', NULL, false, 1800, 'schedule', 'sweep', 3)`,
   );
 
-  await schedulerOf(replica).tick();
+  await housekeepingOf(replica).run();
 
   const { items } = (await replica.get('/v1/sweeps?status=interrupted')).body;
   expect(
@@ -154,7 +159,7 @@ test('empty scheduled sweeps are kept for a day, others for 90', async () => {
                     ('requested, 2 days', 'api', 0, 2), ('full, 91 days', 'schedule', 1, 91)) v (name, trigger, timed_out, days)`,
   );
 
-  await schedulerOf(replica).tick();
+  await housekeepingOf(replica).run();
 
   const { rows } = await world.host.pool.query(
     'SELECT reason FROM lapse.sweeps WHERE reason IS NOT NULL ORDER BY reason',
@@ -171,7 +176,7 @@ test('a failure whose execution needs no timing out any more is forgotten', asyn
      SELECT 'acme', 'support', id, now() - interval '1 minute', 'x', gen_random_uuid() FROM unnest(ARRAY['approved', 'waiting', 'deleted']) id`,
   );
 
-  await schedulerOf(replica).tick();
+  await housekeepingOf(replica).run();
 
   const { items } = (await replica.get('/v1/failures')).body;
   expect(items.map(({ executionId }: { executionId: string }) => executionId)).toEqual(['waiting']);

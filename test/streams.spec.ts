@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { StalledReaders } from '../src/http/stalled-readers.js';
 import { eventually } from './support/eventually.js';
+import { holdLock } from './support/held-lock.js';
 import { Issuer } from './support/issuer.js';
 import { ADMIN_KEY, Lapse } from './support/lapse.js';
 import { useWorld } from './support/world.js';
@@ -20,11 +21,13 @@ const LEDGER = '/v1/timeouts';
 /** Of three kilobytes each: more than the buffers between service and reader hold. */
 const ROWS = 3_000;
 
+beforeAll(() => holdLock(world.lapse, 'a running sweep'));
+
 const open: Stream[] = [];
 beforeEach(() =>
   world.host.pool.query(
     `INSERT INTO lapse.sweeps (id, trigger, tenant_id, dry_run, timeout_seconds, requested_by, lock_name)
-     VALUES ('${SWEEP}', 'api', 'acme', false, 1800, 'somebody', 'nobody holds it')`,
+     VALUES ('${SWEEP}', 'api', 'acme', false, 1800, 'somebody', 'a running sweep')`,
   ),
 );
 afterEach(() => {
@@ -93,27 +96,22 @@ test('event streams and downloads are cut within five seconds of the end of thei
   await fillLedger();
   const { lapse, host } = world;
   const other = await Lapse.start(world.databaseUrl, issuer.environment);
-  const soon = Math.floor(Date.now() / 1000) * 1000 + 8_000;
-  const [stays, revoked, revokedElsewhere, expires, deleted] = [
-    await createdKey(),
-    await createdKey(),
-    await createdKey(),
-    await createdKey(new Date(soon).toISOString()),
-    await createdKey(),
-  ];
-  const [token, lasting] = [
-    await issuer.token({ tenant_id: 'acme', role: 'viewer', exp: soon / 1000 }),
-    await issuer.token({ tenant_id: 'acme', role: 'viewer', sub: 'bob' }),
-  ];
   const openBoth = async (key: string) => [(await Stream.open(EVENTS, key)).drain(), await Stream.open(LEDGER, key)];
-  const kept = [...(await openBoth(stays.key)), ...(await openBoth(lasting)), ...(await openBoth(ADMIN_KEY))];
-  const ending = [
-    ...(await openBoth(revoked.key)),
-    ...(await openBoth(revokedElsewhere.key)),
-    ...(await openBoth(expires.key)),
-    ...(await openBoth(deleted.key)),
-    ...(await openBoth(token)),
+  const soon = Math.floor(Date.now() / 1000) * 1000 + 8_000;
+  const token = await issuer.token({ tenant_id: 'acme', role: 'viewer', exp: soon / 1000 });
+  const expires = await createdKey(new Date(soon).toISOString());
+  const ending = [...(await openBoth(token)), ...(await openBoth(expires.key))];
+  const [stays, revoked, revokedElsewhere, deleted] = [
+    await createdKey(),
+    await createdKey(),
+    await createdKey(),
+    await createdKey(),
   ];
+  for (const { key } of [revoked, revokedElsewhere, deleted]) {
+    ending.push(...(await openBoth(key)));
+  }
+  const lasting = await issuer.token({ tenant_id: 'acme', role: 'viewer', sub: 'bob' });
+  const kept = [...(await openBoth(stays.key)), ...(await openBoth(lasting)), ...(await openBoth(ADMIN_KEY))];
   expect([...kept, ...ending].map(({ status }) => status)).toEqual(Array(16).fill(200));
 
   await lapse.delete(`/v1/api-keys/${revoked.id}`);

@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { TenantScope } from '../src/access/tenant-scope.js';
-import { BatchedRun } from '../src/sweeps/batched-run.js';
+import { inShortTransaction, RECORD_LIMITS } from '../src/database/short-transaction.js';
+import { BatchRunner } from '../src/sweeps/batch-runner.js';
 import { FailuresRepository } from '../src/sweeps/failures.repository.js';
 import { OverdueExecutionsRepository } from '../src/sweeps/overdue-executions.repository.js';
+import { SweepCountsRepository } from '../src/sweeps/sweep-counts.repository.js';
 import type { SweepPlan } from '../src/sweeps/sweep-plan.js';
 import { SweepsRepository } from '../src/sweeps/sweeps.repository.js';
-import { TimingOut } from '../src/sweeps/timing-out.js';
+import { TimeoutJob } from '../src/sweeps/timeout-job.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -22,6 +25,8 @@ const PLAN: SweepPlan = {
   reason: null,
   requestedBy: undefined,
   timeBudget: null,
+  capacity: 'sweeps',
+  lockName: 'none',
   keepLockFor: '0ms',
 };
 
@@ -29,13 +34,20 @@ const PLAN: SweepPlan = {
 async function sweepWithoutLock(batchSize: number): Promise<{ timedOut: number; skipped: number; failed: number }> {
   const { app } = world.lapse;
   const sweeps = app.get(SweepsRepository);
-  const record = { ...PLAN, lockName: 'none', undoes: null };
-  const { id, cutoff } = await sweeps.start(PLAN.scope, record, app.get(DataSource));
+  // Each under a name of its own: a sweep that starts marks others of its lock as abandoned.
+  const record = { ...PLAN, lockName: randomUUID(), undoes: null };
+  const { id, cutoff } = await inShortTransaction(app.get(DataSource), RECORD_LIMITS, (transaction) =>
+    sweeps.start(PLAN.scope, record, transaction),
+  );
   const due = { projectId: null, agentId: null, timeoutSeconds: PLAN.timeoutSeconds, cutoff };
-  const sweep = { id, scope: PLAN.scope, due, lane: { number: 0, of: 1 } };
-  const work = new TimingOut(app.get(OverdueExecutionsRepository), app.get(FailuresRepository), sweep);
-  const limits = { batchSize, limit: null, timeBudget: null };
-  await new BatchedRun(app.get(DataSource), work, limits, new AbortController().signal).toEnd();
+  const repositories = [
+    app.get(OverdueExecutionsRepository),
+    app.get(FailuresRepository),
+    app.get(SweepCountsRepository),
+  ] as const;
+  const job = new TimeoutJob(...repositories, { id, plan: PLAN, due });
+  const limits = { batchSize, partitions: 1, limit: null, timeBudget: null, capacity: PLAN.capacity };
+  await new BatchRunner(app.get(DataSource), job, limits, new AbortController().signal).run();
   const { timedOut, skipped, failed } = (await sweeps.find(PLAN.scope, id)) ?? {
     timedOut: -1,
     skipped: -1,

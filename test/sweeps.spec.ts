@@ -105,13 +105,11 @@ test('the deadline itself is overdue, a microsecond before it is not', async () 
     [sweepId],
   );
   const due = { projectId: null, agentId: null, timeoutSeconds: 1800, cutoff: cutoffs[0].cutoff };
+  const search = { after: null, limit: 10, tenantId: null, exceptTenants: [], newestFirst: false };
+  const items = await repository.find(TenantScope.platform(), due, search, 'sweeps');
+  expect(items.map(({ id }) => id)).toEqual(['at']);
   await inShortTransaction(lapse.app.get(DataSource), { statementTimeout: 5000, lockTimeout: 1000 }, (transaction) =>
-    repository.timeOut(
-      TenantScope.platform(),
-      due,
-      { sweepId, lane: { number: 0, of: 1 }, after: null, limit: 10 },
-      transaction,
-    ),
+    repository.timeOut(TenantScope.platform(), due, { sweepId, mark: { partition: 0, batch: 1 }, items }, transaction),
   );
 
   expect((await host.find('at')).status).toBe('failed');

@@ -1,5 +1,5 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { SweepHousekeeping } from '../../src/sweeps/sweep-housekeeping.service.js';
+import { Housekeeping } from '../../src/sweeps/housekeeping.service.js';
 import { SweepsService } from '../../src/sweeps/sweeps.service.js';
 import { TIME_OUT } from '../contenders/statements.js';
 import type { Measure } from '../measure.js';
@@ -201,7 +201,7 @@ class GrownTable {
   /** A tick of the schedule, but for the time for which it keeps the lock. */
   async tick(): Promise<void> {
     await this.app.get(SweepsService, { strict: false }).runScheduled('0s');
-    await this.app.get(SweepHousekeeping, { strict: false }).tidy(AbortSignal.timeout(60_000));
+    await this.app.get(Housekeeping, { strict: false }).run();
   }
 
   async page(): Promise<void> {

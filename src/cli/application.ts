@@ -20,7 +20,7 @@ export async function openApplication(run: CommandRun): Promise<INestApplication
   Logger.overrideLogger(new CommandLogger());
   const configuration = await withServer(readConfiguration(), run);
   const dataSource = await openDatabase(configuration, PATIENCE_MS);
-  const module = AppModule.for(configuration.withoutSchedule(), dataSource);
+  const module = AppModule.for(configuration.asCommand(), dataSource);
   const app = await NestFactory.createApplicationContext(module, { abortOnError: false }).catch(async (error) => {
     await dataSource.destroy();
     throw error;

@@ -21,6 +21,8 @@ export class Configuration {
   readonly approvalTimeout: number;
   /** Cron expression of five or six fields in UTC; undefined where the schedule is off. */
   readonly sweepCron: string | undefined;
+  /** Whether the process keeps records true and small on a timer; commands don't. */
+  readonly housekeeping: boolean = true;
   readonly sweepBatchSize: number;
   readonly sweepTimeBudget: number;
   readonly adminKey: string | undefined;
@@ -75,9 +77,9 @@ export class Configuration {
     });
   }
 
-  /** The same configuration, of a process that sweeps on request only. */
-  withoutSchedule(): Configuration {
-    return Object.assign(Object.create(Configuration.prototype), this, { sweepCron: undefined });
+  /** The same configuration, of a command: it sweeps on request only, and leaves housekeeping to the service. */
+  asCommand(): Configuration {
+    return Object.assign(Object.create(Configuration.prototype), this, { sweepCron: undefined, housekeeping: false });
   }
 }
 

@@ -12,6 +12,8 @@ import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-a
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
 import { IndexFailures1764100000000 } from './migrations/1764100000000-index-failures.js';
 import { RecordReopenings1764200000000 } from './migrations/1764200000000-record-reopenings.js';
+import { RecordRowsAsLeft1764300000000 } from './migrations/1764300000000-record-rows-as-left.js';
+import { CountByPartition1764400000000 } from './migrations/1764400000000-count-by-partition.js';
 
 /** For statements outside short transactions, such as migrations; those inside have a limit of their own. */
 const QUERY_TIMEOUT_MS = 45_000;
@@ -35,6 +37,8 @@ export function dataSourceOptions(configuration: Configuration) {
       IndexLedger1764000000000,
       IndexFailures1764100000000,
       RecordReopenings1764200000000,
+      RecordRowsAsLeft1764300000000,
+      CountByPartition1764400000000,
     ],
     migrationsTableName: 'migrations',
     // Lapse needs no extension, and its role may not be allowed to create one.

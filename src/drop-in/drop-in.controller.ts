@@ -15,7 +15,7 @@ import {
 import { DropInService } from './drop-in.service.js';
 
 @ApiTags('Drop-in')
-@DropInErrors(400, 401, 429, 503)
+@DropInErrors(400, 401, 429, 500, 503)
 @Controller()
 export class DropInController {
   constructor(private readonly dropIn: DropInService) {}

@@ -6,6 +6,7 @@ import { LockBusy } from '../locks/lock-options.js';
 import type { Trigger } from '../sweeps/sweep.entity.js';
 import { type SweepRequest, SweepsService } from '../sweeps/sweeps.service.js';
 import type { CleanupStaleBody, CleanupStaleDto, DropInPendingApprovalDto } from './drop-in.dto.js';
+import { CleanupBusyError, CleanupFailedError } from './drop-in.errors.js';
 
 const CRON_LIMIT = 100;
 
@@ -44,10 +45,23 @@ export class DropInService {
     return { hasPending: true, approval: { ...tool, workflowRunId: executionId, updatedAt: suspendedSince } };
   }
 
-  /** Where another sweep is at it, there was nothing left for this one to do: zero counts. */
+  /**
+   * Zero counts if a sweep that covers this one is running: it leaves nothing to do.
+   *
+   * @throws CleanupBusyError, CleanupFailedError: callers of these routes look at the status alone.
+   */
   private async sweep(trigger: Trigger, caller: Caller, request: SweepRequest): Promise<CleanupStaleDto> {
     const sweep = await this.sweeps.run(trigger, caller, request);
-    const { timedOut, failed } = sweep instanceof LockBusy ? { timedOut: 0, failed: 0 } : sweep;
+    if (sweep instanceof LockBusy) {
+      if (await this.sweeps.isCovered(caller.scope, request.timeoutSeconds)) {
+        return { cleanedUp: 0, failed: 0, total: 0 };
+      }
+      throw new CleanupBusyError();
+    }
+    if (sweep.status !== 'succeeded' && sweep.status !== 'partial') {
+      throw new CleanupFailedError(sweep);
+    }
+    const { timedOut, failed } = sweep;
     return { cleanedUp: timedOut, failed, total: timedOut + failed };
   }
 }

@@ -29,6 +29,8 @@ export class WatchedTable {
     this.name = `"${schema}".workflow_executions`;
   }
 
+  async refresh(): Promise<void> {}
+
   get updatedAtType(): 'timestamptz' | 'timestamp' {
     return this.updatedAtHasZone ? 'timestamptz' : 'timestamp';
   }
@@ -79,7 +81,7 @@ export class WatchedTable {
    * and read a whole project for each.
    */
   byKeyOf(alias: string): string {
-    return `(SELECT e.ctid AS place, e.id, e.status FROM ${this.name} e
+    return `(SELECT e.ctid AS place, e.id, e.status, e.metadata, e.created_at, e.updated_at FROM ${this.name} e
               WHERE e.tenant_id = ${alias}.tenant_id AND e.project_id = ${alias}.project_id AND e.id >= ${alias}.execution_id
               ORDER BY e.id LIMIT 1)`;
   }

@@ -2,10 +2,15 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
+import type { Capacity } from '../database/capacity.js';
 import { schemaOf } from '../database/schema-of.js';
+import { queryOnce, type TransactionLimits } from '../database/short-transaction.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import { isInLane, type Lane } from './lane.js';
+import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
+import { FIRE_DEFERRED_TRIGGERS, hasHostTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
+import { countBatchSql } from './sweep-counts.repository.js';
+import { BatchCommittedError } from './sweeps.errors.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
 
 /** Which executions a sweep is about. The cutoff is one moment of the database's clock, as ISO text to the microsecond. */
@@ -16,29 +21,27 @@ export interface Due {
   cutoff: string;
 }
 
-/** Where an execution stands in the order of a sweep: oldest first. All of it is text that the database wrote. */
-export interface DuePosition {
+/** An overdue execution as a search found it. All of it is text that the database wrote. */
+export interface DueExecution {
+  /** Where the row was (`ctid`), by which it is found again without an index. */
+  place: string;
   updatedAt: string;
   tenantId: string;
   projectId: string;
   id: string;
 }
 
-/** Where a batch takes its executions: the next `limit` of a lane after a position, or one execution alone. */
-export type Place = { lane: Lane; after: DuePosition | null; limit: number } | { only: DuePosition };
-
-export type Batch = { sweepId: string } & Place;
-
-export interface BatchResult {
-  /** How many were due when the batch began. */
-  found: number;
-  timedOut: number;
-  /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
-  suppressed: number;
-  /** The last one that was found; null where none was. */
-  last: DuePosition | null;
-  cancelRequested: boolean;
+export interface TimeoutBatch {
+  sweepId: string;
+  mark: BatchMark;
+  items: readonly DueExecution[];
 }
+
+/** Finding may have to read the whole table, if the recommended indexes are missing or a filter has none. */
+const SEARCH_LIMITS = { statementTimeout: 300_000, lockTimeout: 1_000 } as const;
+
+/** Retries of one tenant in one sweep. */
+const MAX_RETRIES_PER_TENANT = 200;
 
 /** Finds overdue executions in the watched table and times them out. */
 @Injectable()
@@ -52,63 +55,99 @@ export class OverdueExecutionsRepository {
     this.schema = schemaOf(dataSource);
   }
 
-  /**
-   * Cheap enough for every idle tick: one probe of the index, without the machinery of a batch. The order makes it that:
-   * on stale statistics the planner would else read the table until it meets a row, and there is none.
-   */
-  async anyDue(scope: TenantScope, due: Due): Promise<boolean> {
+  /** How many a sweep would time out now, counted up to `limit`. */
+  async count(scope: TenantScope, due: Due, limit: number | null, limits: TransactionLimits): Promise<number> {
     const parameters = new SqlParameters();
-    const rows = await this.dataSource.query(
-      `SELECT FROM ${this.watched.name} e WHERE ${this.isDue(scope, due, parameters)} ORDER BY e.updated_at LIMIT 1`,
-      parameters.values,
-    );
-    return rows.length > 0;
-  }
-
-  /** How many a sweep would deal with now, counted up to `limit`. */
-  async countDue(scope: TenantScope, due: Due, limit: number | null, transaction: QueryRunner): Promise<number> {
-    const parameters = new SqlParameters();
-    const [{ count }] = await transaction.query(
+    const [row] = await queryOnce<{ count: number }>(
+      this.dataSource,
+      { ...limits, plans: 'any' },
       `SELECT count(*)::int AS count FROM (
          SELECT FROM ${this.watched.name} e
-          WHERE ${this.isDue(scope, due, parameters)} AND ${this.isNotPaused(due, parameters)}
+          WHERE ${this.isDue(scope, due, parameters)}
+            AND NOT EXISTS (SELECT FROM ${this.schema}.failures f WHERE ${isOf('f', 'e')}
+                               AND f.next_try_at > ${parameters.add(due.cutoff)}::timestamptz)
           LIMIT ${limit ?? 'ALL'}) due`,
       parameters.values,
     );
-    return count;
+    return row?.count ?? 0;
   }
 
-  /** The one that comes next, without claiming it; null where none is left. */
-  async nextDue(
-    scope: TenantScope,
-    due: Due,
-    place: { lane: Lane; after: DuePosition | null },
-    transaction: QueryRunner,
-  ): Promise<DuePosition | null> {
+  /**
+   * The overdue executions that come next and have not failed before, without locking them.
+   *
+   * Within one tenant or the platform the recommended indexes give the order. A filter that no index serves (project,
+   * agent) makes walking an index a read of everything that is overdue in random order; so the planner may not do that.
+   */
+  async find(scope: TenantScope, due: Due, search: Search<DueExecution>, capacity: Capacity): Promise<DueExecution[]> {
     const parameters = new SqlParameters();
-    const [next] = await transaction.query(
-      this.candidatesSql(scope, due, { ...place, limit: 1 }, parameters),
+    const { after, limit, exceptTenants, newestFirst } = search;
+    const direction = newestFirst ? 'DESC' : 'ASC';
+    const isFiltered = due.projectId !== null || due.agentId !== null;
+    const conditions = [
+      this.isDue(scope, due, parameters),
+      after !== null && this.isBeyond(scope, after, newestFirst ? '<' : '>', parameters),
+      exceptTenants.length > 0 && `e.tenant_id <> ALL (${parameters.add(exceptTenants)}::text[])`,
+      `NOT EXISTS (SELECT FROM ${this.schema}.failures f WHERE ${isOf('f', 'e')})`,
+    ];
+    return queryOnce(
+      this.dataSource,
+      { ...SEARCH_LIMITS, capacity, plans: isFiltered ? 'no-index-order' : 'index-order' },
+      `SELECT ${COLUMNS} FROM ${this.watched.name} e
+        WHERE ${conditions.filter(Boolean).join(' AND ')}
+        ORDER BY ${['updated_at', 'tenant_id', 'project_id', 'id'].map((column) => `e.${column} ${direction}`).join(', ')}
+        LIMIT ${limit}`,
       parameters.values,
     );
-    return next ?? null;
+  }
+
+  /** Executions that failed before and are due for another attempt, grouped by tenant; a bounded number of each. */
+  async findRetries(scope: TenantScope, due: Due, capacity: Capacity): Promise<DueExecution[]> {
+    const parameters = new SqlParameters();
+    const { schema, watched } = this;
+    const [cutoff, tenant] = [`${parameters.add(due.cutoff)}::timestamptz`, parameters.add(scope.tenantId)];
+    return queryOnce(
+      this.dataSource,
+      { ...SEARCH_LIMITS, capacity },
+      `WITH tenants AS MATERIALIZED (
+         SELECT tenant_id, min(next_try_at) AS since FROM ${schema}.failures
+          WHERE next_try_at <= ${cutoff} AND (${tenant}::text IS NULL OR tenant_id = ${tenant})
+          GROUP BY tenant_id)
+       SELECT ${COLUMNS}
+         FROM tenants t
+        CROSS JOIN LATERAL (
+          SELECT * FROM ${schema}.failures f
+           WHERE f.tenant_id = t.tenant_id AND f.next_try_at <= ${cutoff}
+           ORDER BY f.next_try_at LIMIT ${MAX_RETRIES_PER_TENANT}) f
+        CROSS JOIN LATERAL ${watched.byKeyOf('f')} k
+         JOIN ${watched.name} e ON e.ctid = k.place AND ${isOf('f', 'e')}
+        WHERE k.id = f.execution_id AND ${this.isDue(scope, due, parameters)}
+        ORDER BY t.since, t.tenant_id, f.next_try_at`,
+      parameters.values,
+    );
   }
 
   /**
    * Times out a batch: updates, ledger rows and counts in one statement, so that they are all true or none is.
    *
-   * `candidates` is what is due, read without locks. `claimed` is what of it nobody else is changing just now; the
-   * locks are taken on the newest version of each row, which is checked again. The update repeats the condition, though
-   * nothing can have changed a claimed row: no plan, trigger or later edit of this statement can then fail an execution
-   * that was resumed. Rows are met again by their physical place, which needs no index and so can't be planned badly
-   * on stale statistics, and by their key, which makes it the same row in any partition. CTEs are MATERIALIZED, because
-   * PostgreSQL may evaluate a LIMIT inside a subquery more than once.
+   * `claimed` is what of the items is still due and nobody else is changing: the locks are taken on the newest version of
+   * each row, which is checked again. The update repeats the condition, though nothing can have changed a claimed row: no
+   * plan, trigger or later edit of this statement can then fail an execution that was resumed. Rows are found by their
+   * physical place, which needs no index and so can't be planned badly on stale statistics, and by their key, which makes
+   * it the same row in any partition. CTEs are MATERIALIZED, because PostgreSQL may evaluate a subquery more than once.
+   *
+   * @throws BatchCommittedError
    */
-  async timeOut(scope: TenantScope, due: Due, batch: Batch, transaction: QueryRunner): Promise<BatchResult> {
+  async timeOut(scope: TenantScope, due: Due, batch: TimeoutBatch, transaction: QueryRunner): Promise<BatchOutcome> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
     const sweepId = `${parameters.add(batch.sweepId)}::uuid`;
+    const list = (of: (item: DueExecution) => string) => parameters.add(batch.items.map(of));
     const [row] = await transaction.query(
-      `WITH candidates AS MATERIALIZED (${this.candidatesSql(scope, due, batch, parameters)}),
+      `WITH candidates AS MATERIALIZED (
+        SELECT * FROM unnest(${list(({ place }) => place)}::tid[], ${list(({ tenantId }) => tenantId)}::text[],
+                             ${list(({ projectId }) => projectId)}::text[], ${list(({ id }) => id)}::text[])
+                   AS c (place, tenant_id, project_id, id)
+      ),
       moment AS MATERIALIZED (${momentSql(watched, schema, sweepId)}),
       claimed AS MATERIALIZED (
         SELECT c.place, e.tenant_id, e.project_id, e.id, e.updated_at,
@@ -116,7 +155,7 @@ export class OverdueExecutionsRepository {
           FROM candidates c
           JOIN ${watched.name} e
             ON e.ctid = c.place
-           AND e.tenant_id = c."tenantId" AND e.project_id = c."projectId" AND e.id = c.id
+           AND e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.id = c.id
          WHERE ${this.isDue(scope, due, parameters)}
            FOR NO KEY UPDATE OF e SKIP LOCKED
       ),
@@ -133,58 +172,55 @@ export class OverdueExecutionsRepository {
         RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
-                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since, ${watched.updatedAt('e')} AS timed_out_at
+                  claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
+                  ${rowUpdatedAt(watched)} AS row_updated_at, ${watched.createdAt('e')} AS row_created_at
       ),
       recorded AS (
         INSERT INTO ${schema}.timeouts (id, sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id,
                                         tool_call_id, tool_name, suspended_since, deadline, timed_out_at,
-                                        original_metadata, trigger)
+                                        row_updated_at, row_created_at, original_metadata, trigger)
         SELECT (moment.id_prefix || lpad(to_hex(moment.id_start + row_number() OVER ()), 12, '0'))::uuid,
                ${sweepId}, tenant_id, project_id, id, agent_id, conversation_id, tool_call_id, tool_name,
-               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), timed_out_at,
-               original_metadata, moment.trigger
+               suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), statement_timestamp(),
+               row_updated_at, row_created_at, original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
-        RETURNING 1
+        RETURNING id
       ),
       recovered AS (
         DELETE FROM ${schema}.failures f USING timed_out t
          WHERE f.tenant_id = t.tenant_id AND f.project_id = t.project_id AND f.execution_id = t.id
       ),
       counts AS (
-        SELECT (SELECT count(*)::int FROM candidates) AS found,
+        SELECT (SELECT count(*)::int FROM candidates) - (SELECT count(*)::int FROM claimed) AS skipped,
                (SELECT count(*)::int FROM claimed) AS claimed,
                (SELECT count(*)::int FROM recorded) AS timed_out
       ),
-      counted AS (
-        UPDATE ${schema}.sweeps s
-           SET timed_out = s.timed_out + counts.timed_out, skipped = s.skipped + counts.found - counts.claimed
-          FROM counts
-         WHERE s.id = ${sweepId}
-        RETURNING s.cancel_requested_at IS NOT NULL AS cancel_requested
-      )
-      SELECT counts.found, counts.timed_out AS "timedOut", counts.claimed - counts.timed_out AS suppressed,
-             counted.cancel_requested AS "cancelRequested", to_jsonb(last) AS last
-        FROM counts
-        CROSS JOIN counted
-        LEFT JOIN (SELECT * FROM candidates ORDER BY at DESC, "tenantId" DESC, "projectId" DESC, id DESC LIMIT 1) last ON true`,
+      counted AS (${countBatchSql(
+        schema,
+        { sweepId, mark: batch.mark },
+        { done: 'counts.timed_out', timed_out: 'counts.timed_out', skipped: 'counts.skipped' },
+        'counts',
+        parameters,
+      )})
+      SELECT counts.timed_out AS done, counts.claimed - counts.timed_out AS suppressed,
+             EXISTS (SELECT FROM counted) AS counted,
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
+        FROM counts`,
       parameters.values,
     );
-    return row;
+    const { counted, toReadBack, ...outcome } = row;
+    if (!counted) {
+      throw new BatchCommittedError(batch.sweepId, batch.mark);
+    }
+    return toReadBack?.length ? this.readBack(outcome, toReadBack, transaction) : outcome;
   }
 
-  /** `at` orders candidates by the column's own type; `updatedAt` is the same as text, for the next position. */
-  private candidatesSql(scope: TenantScope, due: Due, place: Place, parameters: SqlParameters): string {
-    const [where, limit] =
-      'only' in place
-        ? [this.isAt(place.only, parameters), 1]
-        : [`${this.isAfter(scope, place.after, parameters)} AND ${isInLane(place.lane, 'e.id')}`, place.limit];
-    return `
-      SELECT e.ctid AS place, e.updated_at AS at, e.updated_at::text AS "updatedAt",
-             e.tenant_id AS "tenantId", e.project_id AS "projectId", e.id
-        FROM ${this.watched.name} e
-       WHERE ${this.isDue(scope, due, parameters)} AND ${where} AND ${this.isNotPaused(due, parameters)}
-       ORDER BY e.updated_at, e.tenant_id, e.project_id, e.id
-       LIMIT ${limit}`;
+  /** What triggers of the host have changed belongs to the timeout; an execution that they kept from failing is none. */
+  private async readBack(outcome: BatchOutcome, timeoutIds: string[], transaction: QueryRunner): Promise<BatchOutcome> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackTimedOut(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { done: outcome.done - suppressed, suppressed: outcome.suppressed + suppressed };
   }
 
   private isDue(scope: TenantScope, due: Due, parameters: SqlParameters): string {
@@ -197,32 +233,25 @@ export class OverdueExecutionsRepository {
     return conditions.filter(Boolean).join(' AND ');
   }
 
-  /** One that failed lately waits for its next try, so that it costs a lookup and not an attempt. */
-  private isNotPaused(due: Due, parameters: SqlParameters): string {
-    return `NOT EXISTS (
-      SELECT FROM ${this.schema}.failures f
-       WHERE f.tenant_id = e.tenant_id AND f.project_id = e.project_id AND f.execution_id = e.id
-         AND f.next_try_at > ${parameters.add(due.cutoff)}::timestamptz)`;
-  }
-
-  /** Within one tenant the tenant stays out of the comparison, so that the index that begins with it serves it whole. */
-  private isAfter(scope: TenantScope, after: DuePosition | null, parameters: SqlParameters): string {
-    if (after === null) {
-      return 'true';
-    }
-    const updatedAt = this.watched.fromText(parameters.add(after.updatedAt));
+  /** Within one tenant the tenant is left out of the comparison, so that the index that begins with it serves it whole. */
+  private isBeyond(scope: TenantScope, position: DueExecution, beyond: '<' | '>', parameters: SqlParameters): string {
+    const updatedAt = this.watched.fromText(parameters.add(position.updatedAt));
     const tenant =
       scope.tenantId === null
-        ? { column: 'e.tenant_id, ', value: `${parameters.add(after.tenantId)}, ` }
+        ? { column: 'e.tenant_id, ', value: `${parameters.add(position.tenantId)}, ` }
         : { column: '', value: '' };
-    return `(e.updated_at, ${tenant.column}e.project_id, e.id) >
-            (${updatedAt}, ${tenant.value}${parameters.add(after.projectId)}, ${parameters.add(after.id)})`;
+    return `(e.updated_at, ${tenant.column}e.project_id, e.id) ${beyond}
+            (${updatedAt}, ${tenant.value}${parameters.add(position.projectId)}, ${parameters.add(position.id)})`;
   }
+}
 
-  private isAt(position: DuePosition, parameters: SqlParameters): string {
-    return `e.tenant_id = ${parameters.add(position.tenantId)} AND e.project_id = ${parameters.add(position.projectId)}
-            AND e.id = ${parameters.add(position.id)}`;
-  }
+const COLUMNS = `e.ctid::text AS place, e.updated_at::text AS "updatedAt", e.tenant_id AS "tenantId",
+                 e.project_id AS "projectId", e.id`;
+
+/** SQL: whether a failure is the failure of an execution. */
+function isOf(failure: string, execution: string): string {
+  return `${failure}.tenant_id = ${execution}.tenant_id AND ${failure}.project_id = ${execution}.project_id
+          AND ${failure}.execution_id = ${execution}.id`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Caller } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import type { Duration } from '../config/duration.js';
+import type { Capacity } from '../database/capacity.js';
 import type { Trigger } from './sweep.entity.js';
 
 /** What a sweep is to do, before it runs. */
@@ -20,15 +21,27 @@ export interface SweepPlan {
   requestedBy: Caller | undefined;
   /** In milliseconds; what is left then is the next tick's. Null: runs until it is done. */
   timeBudget: number | null;
+  /** The lock under which it runs: see `sweepLockName`. */
+  lockName: string;
+  /** Whose connections of the pool its batches use. */
+  capacity: Extract<Capacity, 'schedule' | 'sweeps'>;
   /** Keeps the lock at least this long, so that a replica whose clock is late by less doesn't sweep again. */
   keepLockFor: Duration;
 }
 
 /**
- * The lock that keeps sweeps of one scope from overlapping. A tenant's is its own: no tenant waits for another, learns
- * from a refusal that another exists, or keeps the schedule from running. Where a tenant's sweep and the platform's
- * meet, row locks keep them apart.
+ * The lock that keeps sweeps of one scope from overlapping. A tenant's is its own, so that no tenant waits for another or
+ * learns from a refusal that another exists. A requested sweep of the platform shares the schedule's lock only if it does
+ * all that the schedule would do; a narrower one never keeps the schedule from running. If two sweeps meet, row locks
+ * keep them apart.
+ *
+ * @param scheduledTimeoutSeconds the timeout by which the schedule sweeps.
  */
-export function sweepLockName(scope: TenantScope): string {
-  return scope.tenantId === null ? 'sweep' : `sweep of tenant ${scope.tenantId}`;
+export function sweepLockName(plan: Omit<SweepPlan, 'lockName'>, scheduledTimeoutSeconds: number): string {
+  const { scope, projectId, agentId, limit, dryRun, timeoutSeconds } = plan;
+  if (scope.tenantId !== null) {
+    return `sweep of tenant ${scope.tenantId}`;
+  }
+  const isWhole = projectId === null && agentId === null && limit === null && !dryRun;
+  return isWhole && timeoutSeconds <= scheduledTimeoutSeconds ? 'sweep' : 'narrower sweep';
 }

@@ -1,9 +1,6 @@
 import { Injectable, Logger, type OnModuleDestroy, StreamableFile } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import { TenantScope } from '../access/tenant-scope.js';
 import { messageOf } from '../database/database.errors.js';
-import { inShortTransaction } from '../database/short-transaction.js';
 import { EventStream } from '../http/event-stream.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepDto } from './sweep-answer.js';
@@ -11,7 +8,7 @@ import { SweepWatch } from './sweep-watch.js';
 import { SweepsService } from './sweeps.service.js';
 
 /** A count is a courtesy: where it takes longer than this, one does without. */
-const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
+const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: 'watched-reads' } as const;
 
 /** Watches sweeps in the database, so that it doesn't matter which replica runs them. */
 @Injectable()
@@ -21,7 +18,6 @@ export class SweepProgress implements OnModuleDestroy {
   private isStopping = false;
 
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
     private readonly sweeps: SweepsService,
     private readonly executions: OverdueExecutionsRepository,
   ) {}
@@ -54,9 +50,7 @@ export class SweepProgress implements OnModuleDestroy {
     }
     const { projectId, agentId } = sweep.scope;
     const limit = sweep.limit === null ? null : Math.max(sweep.limit - counts.total, 0);
-    return inShortTransaction(this.dataSource, COUNT_LIMITS, (transaction) =>
-      this.executions.countDue(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, transaction),
-    );
+    return this.executions.count(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, COUNT_LIMITS);
   }
 
   onModuleDestroy(): void {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -5,9 +6,13 @@ import type { Caller } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { messageOf } from '../database/database.errors.js';
-import type { RunEnd } from './batched-run.js';
+import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
+import type { RunEnd } from './batch-runner.js';
 import type { SweepEntity } from './sweep.entity.js';
 import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
+
+const MAX_FINISH_ATTEMPTS = 3;
+const FINISH_BACKOFF_MS = 300;
 
 /** Keeps the record of each sweep from its beginning to its end, whatever the sweep does in between. */
 @Injectable()
@@ -30,15 +35,15 @@ export class SweepRecords {
     sweep: NewSweep,
     requestedBy: Caller | undefined,
   ): Promise<{ id: string; cutoff: string }> {
-    if (!requestedBy) {
-      return this.sweeps.start(scope, sweep, this.dataSource);
-    }
-    return this.dataSource.transaction(async (transaction) => {
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
       const started = await this.sweeps.start(scope, sweep, transaction);
+      if (!requestedBy) {
+        return started;
+      }
       const { projectId, agentId, timeoutSeconds, limit, dryRun, reason, undoes } = sweep;
       const details =
         undoes === null ? { projectId, agentId, timeoutSeconds, limit, dryRun, reason } : { undoes, reason };
-      await this.auditLog.recordDone(requestedBy, { target: started.id, details }, transaction);
+      await this.auditLog.recordDone(requestedBy, { target: started.id, details }, transaction.manager);
       return started;
     });
   }
@@ -53,10 +58,28 @@ export class SweepRecords {
       (end) => outcomeOf(end, signal),
       (error: unknown) => ({ status: 'failed' as const, error: messageOf(error) }),
     );
-    await this.sweeps.finish(scope, id, status, error);
-    const sweep = (await this.sweeps.find(scope, id)) as SweepEntity;
+    const sweep = await this.finish(scope, id, status, error);
     this.report(sweep);
     return sweep;
+  }
+
+  /** Doing it twice changes nothing, so it is tried again: else the sweep would stay on record as running. */
+  private async finish(
+    scope: TenantScope,
+    id: string,
+    status: SweepEntity['status'],
+    error: string | null,
+  ): Promise<SweepEntity> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await this.sweeps.finish(scope, id, status, error)) as SweepEntity;
+      } catch (cause) {
+        if (attempt === MAX_FINISH_ATTEMPTS) {
+          throw cause;
+        }
+        await delay(FINISH_BACKOFF_MS * attempt);
+      }
+    }
   }
 
   /** One readable line for a sweep that did something, or tried to. */

@@ -2,22 +2,22 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { Configuration } from '../config/configuration.js';
-import { inShortTransaction } from '../database/short-transaction.js';
+import { WatchedTable } from '../executions/watched-table.js';
 import { LockBusy } from '../locks/lock-options.js';
 import { lockSignal } from '../locks/lock-signal.js';
 import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
-import { BatchedRun, type RunEnd } from './batched-run.js';
+import { BatchRunner, type RunEnd, type RunLimits } from './batch-runner.js';
 import { FailuresRepository } from './failures.repository.js';
 import { type Due, OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepEntity } from './sweep.entity.js';
-import { inLanes, paceOf } from './sweep-lanes.js';
-import { type SweepPlan, sweepLockName } from './sweep-plan.js';
+import { SweepCountsRepository } from './sweep-counts.repository.js';
+import type { SweepPlan } from './sweep-plan.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepsRepository } from './sweeps.repository.js';
-import { TimingOut } from './timing-out.js';
+import { TimeoutJob } from './timeout-job.js';
 
-/** Counting reads only, so it may take longer than a batch. */
-const COUNT_LIMITS = { statementTimeout: 30_000, lockTimeout: 1_000 };
+/** Counting only reads, so it may take longer than a batch. */
+const COUNT_LIMITS = { statementTimeout: 120_000, lockTimeout: 1_000 } as const;
 
 /** Runs one sweep from its first record to its last, under the lock of its scope. */
 @Injectable()
@@ -25,25 +25,28 @@ export class SweepRunner {
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly configuration: Configuration,
+    private readonly watched: WatchedTable,
     private readonly records: SweepRecords,
     private readonly sweeps: SweepsRepository,
+    private readonly counts: SweepCountsRepository,
     private readonly executions: OverdueExecutionsRepository,
     private readonly failures: FailuresRepository,
   ) {}
 
   /**
-   * @param onStarted is told the sweep's id once it is on record.
-   * @returns the ended sweep with its counts; LockBusy where another sweep of the scope runs.
+   * @param onStarted is called with the sweep's id once it is on record.
+   * @returns the ended sweep with its counts; LockBusy if another sweep of the scope runs.
    */
   @WithAdvisoryLock<[SweepPlan, ((sweepId: string) => void)?]>({
-    name: (plan) => sweepLockName(plan.scope),
+    name: (plan) => plan.lockName,
     onBusy: (plan) => (plan.trigger === 'schedule' ? 'skip' : 'wait'),
     waitFor: '5s',
     atLeast: (plan) => plan.keepLockFor,
   })
   async run(plan: SweepPlan, onStarted?: (sweepId: string) => void): Promise<SweepEntity | LockBusy> {
     const { scope, projectId, agentId, timeoutSeconds } = plan;
-    const record = { ...plan, lockName: sweepLockName(scope), undoes: null };
+    await this.watched.refresh();
+    const record = { ...plan, undoes: null };
     const { id, cutoff } = await this.records.begin(scope, record, plan.requestedBy);
     onStarted?.(id);
     const due = { projectId, agentId, timeoutSeconds, cutoff };
@@ -53,23 +56,31 @@ export class SweepRunner {
     );
   }
 
-  private async count(plan: SweepPlan, id: string, due: Due): Promise<RunEnd> {
-    const count = await inShortTransaction(this.dataSource, COUNT_LIMITS, (transaction) =>
-      this.executions.countDue(plan.scope, due, plan.limit, transaction),
-    );
-    await this.sweeps.countDryRun(plan.scope, id, count);
+  private async count({ scope, limit, capacity }: SweepPlan, id: string, due: Due): Promise<RunEnd> {
+    const count = await this.executions.count(scope, due, limit, { ...COUNT_LIMITS, capacity });
+    await this.sweeps.countDryRun(scope, id, count);
     return 'done';
   }
 
-  private async timeOutAll(plan: SweepPlan, id: string, due: Due, signal: AbortSignal): Promise<RunEnd> {
-    if (!(await this.executions.anyDue(plan.scope, due))) {
-      return 'done';
-    }
-    const { lanes, batchSize } = paceOf(plan, this.configuration.sweepBatchSize);
-    const limits = { batchSize, limit: plan.limit, timeBudget: plan.timeBudget };
-    return inLanes(lanes, signal, (lane, laneSignal) => {
-      const work = new TimingOut(this.executions, this.failures, { id, scope: plan.scope, due, lane });
-      return new BatchedRun(this.dataSource, work, limits, laneSignal).toEnd();
-    });
+  private timeOutAll(plan: SweepPlan, id: string, due: Due, signal: AbortSignal): Promise<RunEnd> {
+    const job = new TimeoutJob(this.executions, this.failures, this.counts, { id, plan, due });
+    return new BatchRunner(this.dataSource, job, this.limitsOf(plan), signal).run();
+  }
+
+  /**
+   * A requested sweep runs two batches at a time, because somebody waits for it. With a limit it runs one, because more
+   * could not keep to the oldest first. So does the schedule, which has time: its batches are a quarter as large, since a
+   * host that commits waits until what a batch has written is on the disk.
+   */
+  private limitsOf({ timeBudget, limit, capacity }: SweepPlan): RunLimits {
+    const { sweepBatchSize } = this.configuration;
+    const hasTime = timeBudget !== null;
+    return {
+      batchSize: hasTime ? Math.ceil(sweepBatchSize / 4) : sweepBatchSize,
+      partitions: hasTime || limit !== null ? 1 : 2,
+      limit,
+      timeBudget,
+      capacity,
+    };
   }
 }

@@ -48,6 +48,29 @@ export class UpdateSuppressedError extends Error {
   }
 }
 
+/** The batch was committed by an earlier attempt whose COMMIT was not answered; this one must not do it again. */
+export class BatchCommittedError extends Error {
+  constructor(
+    readonly sweepId: string,
+    readonly mark: { partition: number; batch: number },
+  ) {
+    super(`Batch ${mark.batch} of partition ${mark.partition} of sweep ${sweepId} has been committed already`);
+    this.name = 'BatchCommittedError';
+  }
+}
+
+/** As many requested sweeps run on this replica as it allows. */
+export class TooManySweepsError extends ProblemError {
+  constructor(readonly maxSweeps: number) {
+    super({
+      status: 429,
+      code: 'too_many_sweeps',
+      detail: `${maxSweeps} requested sweeps and undos run on this replica, which is the maximum; try again in 5 s`,
+      headers: { 'Retry-After': '5' },
+    });
+  }
+}
+
 function describe(holder: LockHolder | undefined): string {
   if (!holder) {
     return '';

@@ -4,9 +4,11 @@ import { ExecutionsModule } from '../executions/executions.module.js';
 import { FailuresController } from './failures.controller.js';
 import { FailuresRepository } from './failures.repository.js';
 import { FailuresService } from './failures.service.js';
+import { Housekeeping } from './housekeeping.service.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
+import { RequestedSweeps } from './requested-sweeps.service.js';
 import { SweepEntity } from './sweep.entity.js';
-import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { SweepCountsRepository } from './sweep-counts.repository.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
@@ -22,7 +24,9 @@ import { SweepsService } from './sweeps.service.js';
     FailuresRepository,
     FailuresService,
     OverdueExecutionsRepository,
-    SweepHousekeeping,
+    Housekeeping,
+    RequestedSweeps,
+    SweepCountsRepository,
     SweepProgress,
     SweepRecords,
     SweepRunner,
@@ -30,6 +34,6 @@ import { SweepsService } from './sweeps.service.js';
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [SweepHousekeeping, SweepRecords, SweepsService],
+  exports: [Housekeeping, RequestedSweeps, SweepCountsRepository, SweepRecords, SweepsService],
 })
 export class SweepsModule {}

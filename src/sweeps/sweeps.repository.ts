@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { type DataSource, type EntityManager, IsNull, Repository } from 'typeorm';
+import { type DataSource, type QueryRunner, Repository } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { entityColumns } from '../database/entity-columns.js';
 import { schemaOf } from '../database/schema-of.js';
+import { inShortTransaction, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
+import { endSweepsSql, sweepsWithCounts } from './sweep-counts.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 export interface SweepFilter {
@@ -29,35 +31,35 @@ export type SweepRow = SweepEntity & { position: readonly string[] };
 
 @Injectable()
 export class SweepsRepository {
+  private readonly schema: string;
   private readonly table: string;
+  /** SQL: sweeps with their counts as they stand. */
+  private readonly withCounts: string;
 
   constructor(
     @InjectRepository(SweepEntity) private readonly sweeps: Repository<SweepEntity>,
     @InjectDataSource() private readonly dataSource: DataSource,
   ) {
-    this.table = `${schemaOf(dataSource)}.sweeps`;
+    this.schema = schemaOf(dataSource);
+    this.table = `${this.schema}.sweeps`;
+    const columns = sweeps.metadata.columns.map(({ databaseName }) => databaseName);
+    this.withCounts = sweepsWithCounts(this.schema, columns);
   }
 
   /**
-   * Puts a sweep on record as running; the caller holds its lock. So whichever sweep of the same lock is still on
-   * record as running was left behind by a process that died, and is marked in the same statement.
+   * Records a sweep as running; the caller holds its lock. So every sweep of the same lock that is still on record as
+   * running was left behind by a process that died, and is marked in the same transaction.
    *
-   * The cutoff comes back as ISO text to the microsecond, from the database's clock.
+   * @returns the cutoff as ISO text to the microsecond, from the database's clock.
    */
-  async start(
-    scope: TenantScope,
-    sweep: NewSweep,
-    transaction: Pick<EntityManager, 'query'>,
-  ): Promise<{ id: string; cutoff: string }> {
+  async start(scope: TenantScope, sweep: NewSweep, transaction: QueryRunner): Promise<{ id: string; cutoff: string }> {
     const [started] = await transaction.query(
-      `WITH abandoned AS (
-         UPDATE ${this.table} SET status = 'interrupted', finished_at = statement_timestamp(), error = $9
-          WHERE status = 'running' AND lock_name = $10
-       )
+      `WITH abandoned AS (SELECT FROM ${this.table} WHERE status = 'running' AND lock_name = $9 LIMIT 1)
        INSERT INTO ${this.table}
          (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name, undoes)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11, $10, $12)
-       RETURNING id, to_char(cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cutoff`,
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $11)
+       RETURNING id, to_char(cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cutoff,
+                 EXISTS (SELECT FROM abandoned) AS "hasAbandoned"`,
       [
         sweep.trigger,
         scope.tenantId,
@@ -67,28 +69,68 @@ export class SweepsRepository {
         sweep.timeoutSeconds,
         sweep.limit,
         sweep.reason,
-        ABANDONED,
         sweep.lockName,
         sweep.requestedBy?.principal.id ?? sweep.trigger,
         sweep.undoes,
       ],
     );
-    return started;
+    const { id, cutoff, hasAbandoned } = started;
+    if (hasAbandoned) {
+      await transaction.query(
+        endSweepsSql(this.schema, 's.lock_name = $1 AND s.id <> $2::uuid', `status = 'interrupted', ${ABANDONED}`),
+        [sweep.lockName, id],
+      );
+    }
+    return { id, cutoff };
   }
 
-  /** Ends a running sweep; one that somebody has already marked interrupted stays so. */
-  async finish(scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<void> {
-    await this.dataSource.query(
-      `UPDATE ${this.table}
-          SET status = CASE WHEN $2 = 'succeeded' AND failed > 0 THEN 'partial' ELSE $2 END,
-              error = $3, finished_at = statement_timestamp()
-        WHERE id = $1 AND status = 'running' AND ($4::text IS NULL OR tenant_id = $4)`,
-      [id, status, error, scope.tenantId],
+  /**
+   * Ends a running sweep; one that was already marked interrupted stays so. Doing it again changes nothing.
+   *
+   * @returns the sweep as it is on record now.
+   */
+  async finish(scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<SweepEntity | null> {
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
+      await transaction.query(
+        endSweepsSql(
+          this.schema,
+          's.id = $1::uuid AND ($4::text IS NULL OR s.tenant_id = $4)',
+          `status = CASE WHEN $2 = 'succeeded' AND s.failed + coalesce(sums.failed, 0) > 0 THEN 'partial' ELSE $2 END,
+           error = coalesce($3, s.error), finished_at = statement_timestamp()`,
+        ),
+        [id, status, error, scope.tenantId],
+      );
+      return this.findIn(transaction, scope, id);
+    });
+  }
+
+  find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, (transaction) => this.findIn(transaction, scope, id));
+  }
+
+  async findIn(transaction: QueryRunner, scope: TenantScope, id: string): Promise<SweepEntity | null> {
+    const parameters = new SqlParameters();
+    const [sweep] = await transaction.query(
+      `SELECT ${entityColumns(this.sweeps)} FROM ${this.withCounts} e
+        WHERE ${[`e.id = ${parameters.add(id)}::uuid`, ...inScope(scope, parameters)].join(' AND ')}`,
+      parameters.values,
     );
+    return sweep ?? null;
   }
 
-  async find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
-    return this.sweeps.findOneBy({ id, ...scope.where });
+  /** A running sweep after which a request would find nothing left: as wide, and with a timeout as short. */
+  async findRunningThatCovers(scope: TenantScope, timeoutSeconds: number): Promise<{ id: string } | null> {
+    const [sweep] = await queryOnce<{ id: string }>(
+      this.dataSource,
+      RECORD_LIMITS,
+      `SELECT id FROM ${this.table}
+        WHERE status = 'running' AND undoes IS NULL AND NOT dry_run AND row_limit IS NULL
+          AND project_id IS NULL AND agent_id IS NULL AND cancel_requested_at IS NULL
+          AND (tenant_id IS NULL OR tenant_id = $1) AND timeout_seconds <= $2
+        LIMIT 1`,
+      [scope.tenantId, timeoutSeconds],
+    );
+    return sweep ?? null;
   }
 
   /** Newest first, which is the order of ids. */
@@ -102,7 +144,7 @@ export class SweepsRepository {
     return boundedPage(
       this.dataSource,
       {
-        table: this.table,
+        table: this.withCounts,
         columns: entityColumns(this.sweeps),
         served: inScope(scope, parameters),
         unserved: equalities({ trigger, status }, parameters),
@@ -115,43 +157,84 @@ export class SweepsRepository {
     );
   }
 
-  /** True where the sweep was running. It stops after its batch, on whichever replica it runs. */
-  async requestCancel(scope: TenantScope, id: string, transaction: EntityManager): Promise<boolean> {
-    const sweeps = transaction.withRepository(this.sweeps);
-    const { affected } = await sweeps.update(
-      { id, status: 'running', ...scope.where, cancelRequestedAt: IsNull() },
-      { cancelRequestedAt: () => 'statement_timestamp()' },
+  /** True if the sweep is running. It stops after its batch, on whichever replica it runs. */
+  async requestCancel(scope: TenantScope, id: string, transaction: QueryRunner): Promise<boolean> {
+    const parameters = new SqlParameters();
+    const [rows] = await transaction.query(
+      `UPDATE ${this.table} e SET cancel_requested_at = coalesce(e.cancel_requested_at, statement_timestamp())
+        WHERE ${[`e.id = ${parameters.add(id)}::uuid`, ...inScope(scope, parameters)].join(' AND ')} AND e.status = 'running'
+       RETURNING id`,
+      parameters.values,
     );
-    return affected === 1 || sweeps.existsBy({ id, status: 'running', ...scope.where });
+    return rows.length > 0;
   }
 
   async countDryRun(scope: TenantScope, id: string, timedOut: number): Promise<void> {
-    await this.sweeps.update({ id, ...scope.where }, { timedOut });
+    await queryOnce(
+      this.dataSource,
+      RECORD_LIMITS,
+      `UPDATE ${this.table} SET timed_out = $2 WHERE id = $1::uuid AND ($3::text IS NULL OR tenant_id = $3)`,
+      [id, timedOut, scope.tenantId],
+    );
   }
 
-  async listRunningAcrossTenants(): Promise<SweepEntity[]> {
-    return this.sweeps.findBy({ status: 'running' });
+  listRunningAcrossTenants(): Promise<Pick<SweepEntity, 'id' | 'lockName'>[]> {
+    return queryOnce(
+      this.dataSource,
+      HOUSEKEEPING_LIMITS,
+      `SELECT id, lock_name AS "lockName" FROM ${this.table} WHERE status = 'running'`,
+    );
   }
 
+  /** Marks a sweep whose process died; one that has ended since stays as it is. */
   async markInterrupted(scope: TenantScope, id: string): Promise<void> {
-    await this.sweeps.update(
-      { id, status: 'running', ...scope.where },
-      { status: 'interrupted', finishedAt: () => 'statement_timestamp()', error: ABANDONED },
+    await queryOnce(
+      this.dataSource,
+      HOUSEKEEPING_LIMITS,
+      endSweepsSql(
+        this.schema,
+        's.id = $1::uuid AND ($2::text IS NULL OR s.tenant_id = $2)',
+        `status = 'interrupted', ${ABANDONED}`,
+      ),
+      [id, scope.tenantId],
     );
   }
 
-  /** Empty scheduled sweeps are kept for a day, all others for 90; with an undo goes what it did to each timeout. */
-  async deleteOldAcrossTenants(): Promise<void> {
-    await this.dataSource.query(
+  /**
+   * Deletes a part of what is old: empty scheduled sweeps are kept for a day, all others for 90; with an undo goes what
+   * became of each timeout.
+   *
+   * @returns how many sweeps were deleted; fewer than `limit` if none is left.
+   */
+  async deleteOldAcrossTenants(limit: number): Promise<number> {
+    const [row] = await queryOnce<{ deleted: number }>(
+      this.dataSource,
+      HOUSEKEEPING_LIMITS,
       `WITH old AS (
-         DELETE FROM ${this.table}
-          WHERE finished_at < statement_timestamp() - interval '90 days'
-             OR (finished_at < statement_timestamp() - interval '1 day'
-                 AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)
-         RETURNING id, undoes)
-       DELETE FROM ${schemaOf(this.dataSource)}.undo_outcomes WHERE undo_id IN (SELECT id FROM old WHERE undoes IS NOT NULL)`,
+         DELETE FROM ${this.table} WHERE id IN (
+           SELECT id FROM ${this.table}
+            WHERE finished_at < statement_timestamp() - interval '90 days'
+               OR (finished_at < statement_timestamp() - interval '1 day'
+                   AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)
+            LIMIT $1)
+         RETURNING id, undoes),
+       counts AS (DELETE FROM ${this.schema}.sweep_counts WHERE sweep_id IN (SELECT id FROM old)),
+       outcomes AS (
+         DELETE FROM ${this.schema}.undo_outcomes WHERE undo_id IN (SELECT id FROM old WHERE undoes IS NOT NULL))
+       SELECT count(*)::int AS deleted FROM old`,
+      [limit],
     );
+    return row?.deleted ?? 0;
   }
 }
 
-const ABANDONED = 'The process that ran it ended without finishing it; what it counted until then is true';
+/** SQL: what is set when a sweep is found to have been abandoned. */
+const ABANDONED = `finished_at = statement_timestamp(),
+  error = 'The process that ran it ended without finishing it; its counts are complete up to its last batch'`;
+
+/** Deleting takes longer than reading, and nobody waits for it. */
+export const HOUSEKEEPING_LIMITS = {
+  statementTimeout: 30_000,
+  lockTimeout: 1_000,
+  capacity: 'housekeeping',
+} as const;

@@ -10,13 +10,12 @@ import { Cron, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
-import { LockBusy } from '../locks/lock-options.js';
-import { SweepHousekeeping } from './sweep-housekeeping.service.js';
+import { messageOf } from '../database/database.errors.js';
 import { SweepsService } from './sweeps.service.js';
 
 const JOB = 'sweep';
-const LARGEST_SKEW_MS = 1_000;
-const TIDIED_WITHIN_MS = 1_000;
+const MAX_SKEW_MS = 1_000;
+const SHUTDOWN_TIMEOUT_MS = 1_000;
 
 @Injectable()
 export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
@@ -28,7 +27,6 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
     private readonly configuration: Configuration,
     private readonly registry: SchedulerRegistry,
     private readonly sweeps: SweepsService,
-    private readonly housekeeping: SweepHousekeeping,
   ) {}
 
   /** The expression of the decorator stands for the configured one, which is known only now. */
@@ -46,7 +44,7 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
   @Cron('* * * * *', { name: JOB, timeZone: 'UTC', disabled: true, waitForCompletion: true, threshold: 60_000 })
   tick(): Promise<void> {
     if (!this.stopping.signal.aborted) {
-      this.running = this.sweepAndTidy();
+      this.running = this.sweep();
     }
     return this.running;
   }
@@ -57,17 +55,14 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
 
   /** Nest's scheduler drops its jobs without waiting for a tick that runs; the locks wait for its sweep. */
   async beforeApplicationShutdown(): Promise<void> {
-    await Promise.race([this.running, delay(TIDIED_WITHIN_MS, undefined, { ref: false })]);
+    await Promise.race([this.running, delay(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
-  private async sweepAndTidy(): Promise<void> {
+  private async sweep(): Promise<void> {
     try {
-      const outcome = await this.sweeps.runScheduled(this.keepLockFor());
-      if (!(outcome instanceof LockBusy)) {
-        await this.housekeeping.tidy(this.stopping.signal);
-      }
+      await this.sweeps.runScheduled(this.keepLockFor());
     } catch (error) {
-      this.logger.warn(`The tick broke off: ${error instanceof Error ? error.message : error}; the next one goes on`);
+      this.logger.warn(`Scheduled sweep failed: ${messageOf(error)}; retrying at the next tick`);
     }
   }
 
@@ -75,6 +70,6 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
   private keepLockFor(): Duration {
     const [next, afterNext] = this.registry.getCronJob(JOB).nextDates(2);
     const interval = next && afterNext ? afterNext.toMillis() - next.toMillis() : Number.POSITIVE_INFINITY;
-    return `${Math.floor(Math.min(LARGEST_SKEW_MS, interval / 2))}ms`;
+    return `${Math.floor(Math.min(MAX_SKEW_MS, interval / 2))}ms`;
   }
 }

@@ -6,13 +6,15 @@ import { TenantScope } from '../access/tenant-scope.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
+import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { LockBusy } from '../locks/lock-options.js';
 import { asUnavailable, begin, waitFor } from './begun-sweep.js';
+import { RequestedSweeps } from './requested-sweeps.service.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
-import type { SweepPlan } from './sweep-plan.js';
+import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import type { ListSweepsQuery, RequestSweepBody } from './sweeps.dto.js';
 import { SweepBusyError, SweepNotFoundError, SweepNotRunningError } from './sweeps.errors.js';
@@ -31,6 +33,7 @@ export class SweepsService {
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly configuration: Configuration,
     private readonly runner: SweepRunner,
+    private readonly requested: RequestedSweeps,
     private readonly sweeps: SweepsRepository,
     private readonly auditLog: AuditLogService,
     private readonly pages: Pages,
@@ -41,6 +44,7 @@ export class SweepsService {
     return this.runner.run({
       ...this.plan('schedule', TenantScope.platform(), undefined, {}),
       timeBudget: this.configuration.sweepTimeBudget,
+      capacity: 'schedule',
       keepLockFor,
     });
   }
@@ -49,7 +53,7 @@ export class SweepsService {
    * Runs a sweep to its end. LockBusy where another sweep of the scope didn't end within a few seconds.
    *
    * @param onStarted is told the sweep's id once it is on record.
-   * @throws SweepsUnavailableError
+   * @throws TooManySweepsError, SweepsUnavailableError
    */
   async run(
     trigger: Trigger,
@@ -57,35 +61,46 @@ export class SweepsService {
     request: SweepRequest,
     onStarted?: (sweepId: string) => void,
   ): Promise<SweepEntity | LockBusy> {
-    return this.runner.run(this.plan(trigger, caller.scope, caller, request), onStarted).catch(asUnavailable);
+    const plan = this.plan(trigger, caller.scope, caller, request);
+    return this.requested.enter(plan.lockName, () => this.runner.run(plan, onStarted)).catch(asUnavailable);
   }
 
   /**
    * Begins a sweep, and waits for its end up to `waitSeconds`; it goes on in the background after that.
    *
-   * @throws SweepBusyError, SweepsUnavailableError
+   * @throws SweepBusyError, TooManySweepsError, SweepsUnavailableError
    */
   async request(caller: Caller, body: RequestSweepBody, waitSeconds: number): Promise<SweepDto> {
     const plan = this.plan('api', caller.scope, caller, body);
-    return this.beginAndWait(caller, (onStarted) => this.runner.run(plan, onStarted), waitSeconds);
+    return this.beginAndWait(caller, plan.lockName, (onStarted) => this.runner.run(plan, onStarted), waitSeconds);
   }
 
   /**
    * Waits up to `waitSeconds` for the end of a sweep that somebody begins here; it goes on in the background after that.
    *
-   * @throws SweepBusyError, SweepsUnavailableError
+   * @throws SweepBusyError, TooManySweepsError, SweepsUnavailableError
    */
   async beginAndWait(
     { scope }: Caller,
+    lockName: string,
     run: (onStarted: (id: string) => void) => Promise<SweepEntity | LockBusy>,
     waitSeconds: number,
   ): Promise<SweepDto> {
-    const begun = await begin(run).catch(asUnavailable);
+    const begun = await begin((onStarted) => this.requested.enter(lockName, () => run(onStarted))).catch(asUnavailable);
     if (begun instanceof LockBusy) {
       throw new SweepBusyError(begun.holder);
     }
     await waitFor(begun, waitSeconds, (error) => this.logger.warn(`Sweep ${begun.id} broke off: ${error}`));
     return this.get(scope, begun.id);
+  }
+
+  /**
+   * Whether a running sweep, of whatever trigger, leaves nothing to do for a request of this scope and timeout.
+   *
+   * @param timeoutSeconds of the request; LAPSE_APPROVAL_TIMEOUT unless given.
+   */
+  async isCovered(scope: TenantScope, timeoutSeconds = this.configuration.approvalTimeout / 1000): Promise<boolean> {
+    return (await this.sweeps.findRunningThatCovers(scope, timeoutSeconds)) !== null;
   }
 
   /** @throws SweepNotFoundError */
@@ -118,13 +133,18 @@ export class SweepsService {
    */
   async cancel(caller: Caller, id: string): Promise<SweepDto> {
     const { scope } = caller;
-    await this.dataSource.transaction(async (transaction) => {
-      if (!(await this.sweeps.requestCancel(scope, id, transaction))) {
-        throw new SweepNotRunningError((await this.get(scope, id)).status);
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
+      const isRunning = await this.sweeps.requestCancel(scope, id, transaction);
+      const sweep = await this.sweeps.findIn(transaction, scope, id);
+      if (!sweep) {
+        throw new SweepNotFoundError();
       }
-      await this.auditLog.recordDone(caller, { target: id, details: {} }, transaction);
+      if (!isRunning) {
+        throw new SweepNotRunningError(sweep.status);
+      }
+      await this.auditLog.recordDone(caller, { target: id, details: {} }, transaction.manager);
+      return SweepDto.from(sweep);
     });
-    return this.get(scope, id);
   }
 
   private plan(
@@ -133,7 +153,7 @@ export class SweepsService {
     requestedBy: Caller | undefined,
     request: SweepRequest,
   ): SweepPlan {
-    return {
+    const plan = {
       trigger,
       scope,
       requestedBy,
@@ -144,7 +164,9 @@ export class SweepsService {
       dryRun: request.dryRun ?? false,
       reason: request.reason ?? null,
       timeBudget: null,
+      capacity: 'sweeps',
       keepLockFor: '0ms',
-    };
+    } as const;
+    return { ...plan, lockName: sweepLockName(plan, this.configuration.approvalTimeout / 1000) };
   }
 }

@@ -3,43 +3,46 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
-import { inScope } from '../database/sql-conditions.js';
+import { queryOnce } from '../database/short-transaction.js';
+import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import { isInLane, type Lane } from '../sweeps/lane.js';
+import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
+import {
+  FIRE_DEFERRED_TRIGGERS,
+  hasHostTriggers,
+  readBackReopened,
+  rowUpdatedAt,
+} from '../sweeps/host-triggers.sql.js';
+import { countBatchSql } from '../sweeps/sweep-counts.repository.js';
+import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
 
 /** `changed_since`: the execution isn't as we left it; `gone`: it isn't there any more. */
 export const REOPEN_OUTCOMES = ['reopened', 'changed_since', 'gone', 'already_reopened'] as const;
 export type ReopenOutcome = (typeof REOPEN_OUTCOMES)[number];
 
-/** Which ledger rows: one, or those of a sweep after a position, in the order of their ids. */
-export type Reopened = { timeoutId: string } | (Place & { limit: number });
-
-/** A position among the timeouts of a sweep that fall to one lane of an undo. */
-export interface Place {
-  sweepId: string;
-  lane: Lane;
-  /** Null: before the first. */
-  after: string | null;
+/** A ledger row that an undo finds. */
+export interface FoundTimeout {
+  id: string;
+  tenantId: string;
 }
 
-/** Who reopens and why; `undoId` where it is done by the undo of a sweep, in whose record the outcomes are counted. */
+/** Who reopens and why. */
 export interface Reopening {
   by: string;
   reason: string;
-  undoId: string | null;
+  /** The undo that does it, and the batch under which the outcomes are counted; null if a single timeout is reopened. */
+  undo: { id: string; mark: BatchMark } | null;
 }
 
 export interface ReopenResult {
   /** How many ledger rows there were. */
   found: number;
-  /** The last of them, in the order of their ids; null where there was none. */
-  last: { id: string; outcome: ReopenOutcome } | null;
+  /** Of the last of them, in the order of their ids; null if there was none. */
+  outcome: ReopenOutcome | null;
   /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
   suppressed: number;
-  /** Of the undo. */
-  cancelRequested: boolean;
 }
 
 /** Takes timeouts back. */
@@ -48,7 +51,7 @@ export class ReopeningsRepository {
   private readonly schema: string;
 
   constructor(
-    @InjectDataSource() dataSource: DataSource,
+    @InjectDataSource() private readonly dataSource: DataSource,
     private readonly watched: WatchedTable,
   ) {
     this.schema = schemaOf(dataSource);
@@ -65,17 +68,17 @@ export class ReopeningsRepository {
    */
   async reopen(
     scope: TenantScope,
-    which: Reopened,
-    { by, reason, undoId }: Reopening,
+    timeoutIds: readonly string[],
+    { by, reason, undo }: Reopening,
     transaction: QueryRunner,
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    const [row] = await transaction.query(
+    const [{ counted, toReadBack, ...result }] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
-         WHERE ${[this.isOneOf(which, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}
-         ORDER BY t.id LIMIT ${'limit' in which ? which.limit : 1}
+         WHERE ${[`t.id = ANY (${parameters.add(timeoutIds)}::uuid[])`, ...inScope(scope, parameters, 't')].join(' AND ')}
+         ORDER BY t.id
            FOR NO KEY UPDATE OF t
       ),
       moment AS MATERIALIZED (
@@ -104,7 +107,7 @@ export class ReopeningsRepository {
       recorded AS (
         UPDATE ${schema}.timeouts t
            SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
-               reopen_reason = ${parameters.add(reason)}, undo_id = ${parameters.add(undoId)}::uuid
+               reopen_reason = ${parameters.add(reason)}, undo_id = ${parameters.add(undo?.id ?? null)}::uuid
          WHERE t.id = ANY (ARRAY(SELECT timeout_id FROM reopened))
       ),
       outcomes AS MATERIALIZED (
@@ -115,73 +118,103 @@ export class ReopeningsRepository {
                  ELSE 'gone' END AS outcome
           FROM candidates c
       ),
-      kept AS (${this.keepOutcomes('SELECT id, outcome, NULL FROM outcomes', undoId, parameters)}),
-      counted AS (
-        UPDATE ${schema}.sweeps s
-           SET reopened = s.reopened + n.reopened, changed_since = s.changed_since + n.changed_since,
-               gone = s.gone + n.gone, already_reopened = s.already_reopened + n.already_reopened
-          FROM (SELECT ${REOPEN_OUTCOMES.map((outcome) => `count(*) FILTER (WHERE outcome = '${outcome}') AS ${outcome}`)}
-                  FROM outcomes) n
-         WHERE s.id = ${parameters.add(undoId)}::uuid
-        RETURNING s.cancel_requested_at IS NOT NULL AS cancel_requested
-      )
-      SELECT (SELECT count(*)::int FROM outcomes) AS found,
-             (SELECT to_json(last) FROM (SELECT id, outcome FROM outcomes ORDER BY id DESC LIMIT 1) last) AS last,
+      n AS (
+        SELECT count(*)::int AS found,
+               ${REOPEN_OUTCOMES.map((outcome) => `(count(*) FILTER (WHERE outcome = '${outcome}'))::int AS ${outcome}`)}
+          FROM outcomes
+      ),
+      ${undo ? `${this.recordOutcomes(undo, parameters)},` : ''}
+      done AS (SELECT)
+      SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
-             coalesce((SELECT cancel_requested FROM counted), false) AS "cancelRequested"`,
+             ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,
+             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
+        FROM n`,
       parameters.values,
     );
-    return row;
+    if (undo && !counted) {
+      throw new BatchCommittedError(undo.id, undo.mark);
+    }
+    return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
   }
 
-  /** The ledger row of a sweep that comes after a position; null where none is left. */
-  async next(scope: TenantScope, place: Place, transaction: QueryRunner): Promise<string | null> {
+  /** An execution that a trigger of the host has failed again within our transaction was not reopened. */
+  private async readBack(result: ReopenResult, timeoutIds: string[], transaction: QueryRunner): Promise<ReopenResult> {
+    await transaction.query(FIRE_DEFERRED_TRIGGERS);
+    const sql = readBackReopened(this.watched, this.schema, '$1::uuid[]');
+    const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
+    return { ...result, suppressed: result.suppressed + suppressed };
+  }
+
+  /** The timeouts of a sweep that come next, in the order of their ids. */
+  find(scope: TenantScope, sweepId: string, search: Search<FoundTimeout>): Promise<FoundTimeout[]> {
     const parameters = new SqlParameters();
-    const [row] = await transaction.query(
-      `SELECT t.id FROM ${this.schema}.timeouts t
-        WHERE ${[this.isOneOf(place, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}
-        ORDER BY t.id LIMIT 1`,
+    const { after, limit, tenantId, exceptTenants, newestFirst } = search;
+    const conditions = [
+      `t.sweep_id = ${parameters.add(sweepId)}::uuid`,
+      ...inScope(scope, parameters, 't'),
+      ...equalities({ tenant_id: tenantId ?? undefined }, parameters, 't'),
+      after !== null && `t.id ${newestFirst ? '<' : '>'} ${parameters.add(after.id)}::uuid`,
+      exceptTenants.length > 0 && `t.tenant_id <> ALL (${parameters.add(exceptTenants)}::text[])`,
+    ];
+    return queryOnce(
+      this.dataSource,
+      { statementTimeout: 60_000, lockTimeout: 1_000, capacity: 'sweeps' },
+      `SELECT t.id, t.tenant_id AS "tenantId" FROM ${this.schema}.timeouts t
+        WHERE ${conditions.filter(Boolean).join(' AND ')}
+        ORDER BY t.id ${newestFirst ? 'DESC' : 'ASC'} LIMIT ${limit}`,
       parameters.values,
     );
-    return row?.id ?? null;
   }
 
-  /** Records that an execution could not be reopened, and counts it in the record of the undo. */
+  /** Records that an execution could not be reopened, and counts it. @throws BatchCommittedError */
   async recordFailure(
     scope: TenantScope,
-    { timeoutId, undoId, reason }: { timeoutId: string; undoId: string; reason: string },
+    { timeoutId, undo, reason }: { timeoutId: string; undo: { id: string; mark: BatchMark }; reason: string },
     transaction: QueryRunner,
-  ): Promise<{ cancelRequested: boolean }> {
+  ): Promise<BatchOutcome> {
     const parameters = new SqlParameters();
-    const failed = `SELECT t.id, 'failed', ${parameters.add(reason)}::text FROM ${this.schema}.timeouts t
-                     WHERE ${[this.isOneOf({ timeoutId }, parameters), ...inScope(scope, parameters, 't')].join(' AND ')}`;
-    const [[row]] = await transaction.query(
-      `WITH kept AS (${this.keepOutcomes(failed, undoId, parameters)})
-       UPDATE ${this.schema}.sweeps SET failed = failed + 1 WHERE id = ${parameters.add(undoId)}::uuid
-       RETURNING cancel_requested_at IS NOT NULL AS "cancelRequested"`,
+    const undoId = `${parameters.add(undo.id)}::uuid`;
+    const ofTimeout = [`t.id = ${parameters.add(timeoutId)}::uuid`, ...inScope(scope, parameters, 't')].join(' AND ');
+    const [row] = await transaction.query(
+      `WITH kept AS (
+         INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, failure, undo_id)
+         SELECT t.id, 'failed', ${parameters.add(reason)}::text, ${undoId} FROM ${this.schema}.timeouts t WHERE ${ofTimeout}),
+       counted AS (${countBatchSql(
+         this.schema,
+         { sweepId: undoId, mark: undo.mark },
+         { done: '1', failed: '1' },
+         '(SELECT) one',
+         parameters,
+       )})
+       SELECT EXISTS (SELECT FROM counted) AS counted`,
       parameters.values,
     );
-    return row;
+    if (!row.counted) {
+      throw new BatchCommittedError(undo.id, undo.mark);
+    }
+    return { done: 1, suppressed: 0 };
   }
 
-  private keepOutcomes(outcomes: string, undoId: string | null, parameters: SqlParameters): string {
-    return `INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, failure, undo_id)
-      SELECT o.*, undo.id FROM (${outcomes}) o, (SELECT ${parameters.add(undoId)}::uuid AS id) undo WHERE undo.id IS NOT NULL`;
+  /** SQL: CTEs that keep what became of each timeout for the record of the undo. */
+  private recordOutcomes({ id, mark }: { id: string; mark: BatchMark }, parameters: SqlParameters): string {
+    const undoId = `${parameters.add(id)}::uuid`;
+    const counts = Object.fromEntries(REOPEN_OUTCOMES.map((outcome) => [outcome, `n.${outcome}`]));
+    return `
+      kept AS (
+        INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, undo_id) SELECT id, outcome, ${undoId} FROM outcomes
+      ),
+      counted AS (${countBatchSql(this.schema, { sweepId: undoId, mark }, { done: 'n.found', ...counts }, 'n', parameters)})`;
   }
 
-  /** SQL: whether the execution `e` is still as the timeout `alias` left it. */
+  /**
+   * SQL: whether the execution `e` is still as the timeout `alias` left it. Older ledger rows have what the row's
+   * `updated_at` said in `timed_out_at`.
+   */
   private isAsLeft(alias: string): string {
     return `e.status = 'failed' AND ${isTimedOut('e.metadata')}
             AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
-            AND ${this.watched.updatedAt('e')} = ${alias}.timed_out_at`;
-  }
-
-  private isOneOf(which: { timeoutId: string } | Place, parameters: SqlParameters): string {
-    if ('timeoutId' in which) {
-      return `t.id = ${parameters.add(which.timeoutId)}::uuid`;
-    }
-    const after = which.after === null ? 'true' : `t.id > ${parameters.add(which.after)}::uuid`;
-    return `t.sweep_id = ${parameters.add(which.sweepId)}::uuid AND ${after} AND ${isInLane(which.lane, 't.id')}`;
+            AND ${rowUpdatedAt(this.watched)} = coalesce(${alias}.row_updated_at, ${alias}.timed_out_at)`;
   }
 }
 

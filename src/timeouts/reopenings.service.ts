@@ -6,7 +6,7 @@ import { AuditLogService } from '../audit/audit-log.service.js';
 import { inShortTransaction } from '../database/short-transaction.js';
 import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
 import type { LockBusy } from '../locks/lock-options.js';
-import { reasonOf } from '../sweeps/batched-run.js';
+import { failureOf } from '../sweeps/batch-partition.js';
 import { asUnavailable } from '../sweeps/begun-sweep.js';
 import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
 import type { SweepDto } from '../sweeps/sweep-answer.js';
@@ -14,7 +14,7 @@ import { UpdateSuppressedError } from '../sweeps/sweeps.errors.js';
 import { SweepsService } from '../sweeps/sweeps.service.js';
 import { ReopeningsRepository, type ReopenOutcome } from './reopenings.repository.js';
 import { ReopenRefusedError, SweepNotUndoableError, TimeoutNotFoundError } from './timeouts.errors.js';
-import { type UndoPlan, UndoRunner } from './undo-runner.service.js';
+import { type UndoPlan, UndoRunner, undoLockName } from './undo-runner.service.js';
 
 const LIMITS = { statementTimeout: 2_000, lockTimeout: 1_000 };
 
@@ -38,19 +38,19 @@ export class ReopeningsService {
   async reopen(caller: Caller, timeoutId: string, reason: string): Promise<ReopenOutcome> {
     const { scope, principal } = caller;
     return inShortTransaction(this.dataSource, LIMITS, async (transaction) => {
-      const reopening = { by: principal.id, reason, undoId: null };
-      const { last: found, suppressed } = await this.reopenings.reopen(scope, { timeoutId }, reopening, transaction);
-      if (!found) {
+      const reopening = { by: principal.id, reason, undo: null };
+      const { outcome, suppressed } = await this.reopenings.reopen(scope, [timeoutId], reopening, transaction);
+      if (!outcome) {
         throw new TimeoutNotFoundError();
       }
       if (suppressed > 0) {
         throw new UpdateSuppressedError(suppressed);
       }
-      const details = { reason, outcome: found.outcome };
+      const details = { reason, outcome };
       await this.auditLog.recordDone(caller, { target: timeoutId, details }, transaction.manager);
-      return found.outcome;
+      return outcome;
     }).catch((error: unknown) => {
-      throw isOfTheRow(error) ? new ReopenRefusedError(reasonOf(error), error) : error;
+      throw isOfTheRow(error) ? new ReopenRefusedError(failureOf(error).reason, error) : error;
     });
   }
 
@@ -63,7 +63,8 @@ export class ReopeningsService {
    */
   async requestUndo(caller: Caller, sweepId: string, reason: string, waitSeconds: number): Promise<SweepDto> {
     const plan = await this.plan('api', caller, sweepId, reason);
-    return this.sweeps.beginAndWait(caller, (onStarted) => this.undos.run(plan, onStarted), waitSeconds);
+    const run = (onStarted: (id: string) => void) => this.undos.run(plan, onStarted);
+    return this.sweeps.beginAndWait(caller, undoLockName(plan.undone), run, waitSeconds);
   }
 
   /**

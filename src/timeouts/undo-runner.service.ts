@@ -4,15 +4,16 @@ import type { DataSource } from 'typeorm';
 import type { Caller } from '../access/principal.js';
 import { TenantScope } from '../access/tenant-scope.js';
 import { Configuration } from '../config/configuration.js';
+import { WatchedTable } from '../executions/watched-table.js';
 import type { LockBusy } from '../locks/lock-options.js';
 import { lockSignal } from '../locks/lock-signal.js';
 import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
-import { BatchedRun } from '../sweeps/batched-run.js';
+import { BatchRunner } from '../sweeps/batch-runner.js';
 import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
-import { inLanes } from '../sweeps/sweep-lanes.js';
+import { SweepCountsRepository } from '../sweeps/sweep-counts.repository.js';
 import { SweepRecords } from '../sweeps/sweep-records.service.js';
+import { ReopenJob } from './reopen-job.js';
 import { ReopeningsRepository } from './reopenings.repository.js';
-import { Undoing } from './undoing.js';
 
 /** An undo, before it runs. */
 export interface UndoPlan {
@@ -22,8 +23,8 @@ export interface UndoPlan {
   requestedBy: Caller;
 }
 
-/** Batches at a time: one more than a sweep that somebody waits for, since each writes to two tables that are there. */
-const LANES = 3;
+/** Batches at a time: one more than a requested sweep, since each writes to two tables that are there. */
+const PARTITIONS = 3;
 
 /** Takes back what one sweep has done, under a lock of its own: sweeps go on meanwhile. */
 @Injectable()
@@ -32,6 +33,8 @@ export class UndoRunner {
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly configuration: Configuration,
     private readonly records: SweepRecords,
+    private readonly counts: SweepCountsRepository,
+    private readonly watched: WatchedTable,
     private readonly reopenings: ReopeningsRepository,
   ) {}
 
@@ -48,6 +51,7 @@ export class UndoRunner {
     const { trigger, undone, reason, requestedBy } = plan;
     const { projectId, agentId, timeoutSeconds } = undone;
     const scope = TenantScope.of(undone.tenantId);
+    await this.watched.refresh();
     const record = {
       ...{ trigger, projectId, agentId, timeoutSeconds, reason, requestedBy },
       ...{ dryRun: false, limit: null, undoes: undone.id, lockName: undoLockName(undone) },
@@ -56,16 +60,18 @@ export class UndoRunner {
     onStarted?.(id);
     const signal = lockSignal();
     const undo = { id, scope, sweepId: undone.id, by: requestedBy.principal.id, reason };
-    const limits = { batchSize: this.configuration.sweepBatchSize, limit: null, timeBudget: null };
-    return this.records.end(scope, id, signal, () =>
-      inLanes(LANES, signal, (lane, laneSignal) => {
-        const work = new Undoing(this.reopenings, { ...undo, lane });
-        return new BatchedRun(this.dataSource, work, limits, laneSignal).toEnd();
-      }),
-    );
+    const job = new ReopenJob(this.reopenings, this.counts, undo);
+    const limits = {
+      batchSize: this.configuration.sweepBatchSize,
+      partitions: PARTITIONS,
+      limit: null,
+      timeBudget: null,
+      capacity: 'sweeps',
+    } as const;
+    return this.records.end(scope, id, signal, () => new BatchRunner(this.dataSource, job, limits, signal).run());
   }
 }
 
-function undoLockName({ id }: SweepEntity): string {
+export function undoLockName({ id }: SweepEntity): string {
   return `undo of sweep ${id}`;
 }

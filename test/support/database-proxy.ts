@@ -6,6 +6,7 @@ export class DatabaseProxy {
   private readonly sockets = new Set<net.Socket>();
   private open = true;
   private silent = false;
+  private losing: { text: string; lost: () => void } | undefined;
 
   private constructor(
     private readonly server: net.Server,
@@ -33,8 +34,10 @@ export class DatabaseProxy {
     }
   }
 
+  /** Connections that are made from now on work again. */
   mend(): void {
     this.open = true;
+    this.silent = false;
   }
 
   /** Passes nothing on any more, not even that an end is gone: what a cable does that somebody has pulled. */
@@ -43,6 +46,16 @@ export class DatabaseProxy {
     for (const socket of this.sockets) {
       socket.unpipe().resume();
     }
+  }
+
+  /**
+   * Passes the next COMMIT on that follows a statement with this text, on the same connection, and ends the connection
+   * when the server answers: the client never learns what became of its transaction.
+   */
+  loseCommitAfter(text: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.losing = { text, lost: resolve };
+    });
   }
 
   async stop(): Promise<void> {
@@ -58,6 +71,7 @@ export class DatabaseProxy {
       return;
     }
     const server = net.connect(Number(target.port), target.hostname);
+    this.watchForCommit(client, server);
     for (const [socket, other] of [
       [client, server],
       [server, client],
@@ -72,5 +86,21 @@ export class DatabaseProxy {
       });
       socket.pipe(other);
     }
+  }
+
+  private watchForCommit(client: net.Socket, server: net.Socket): void {
+    let hasSeen = false;
+    client.on('data', (chunk: Buffer) => {
+      const { losing } = this;
+      hasSeen ||= losing !== undefined && chunk.includes(losing.text);
+      if (losing && hasSeen && chunk.includes('COMMIT')) {
+        this.losing = undefined;
+        server.unpipe(client).resume();
+        server.once('data', () => {
+          client.destroy();
+          losing.lost();
+        });
+      }
+    });
   }
 }

@@ -107,7 +107,10 @@ export class Host {
 
   /** Forgets everything, between tests that share a database. */
   async clear(): Promise<void> {
-    await this.pool.query('TRUNCATE workflow_executions, lapse.sweeps, lapse.timeouts, lapse.failures');
+    const tables = ['sweeps', 'sweep_counts', 'timeouts', 'failures', 'failing_tenants'].map(
+      (table) => `lapse.${table}`,
+    );
+    await this.pool.query(`TRUNCATE workflow_executions, ${tables.join(', ')}`);
   }
 }
 

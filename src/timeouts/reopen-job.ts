@@ -1,0 +1,73 @@
+import { Logger } from '@nestjs/common';
+import type { QueryRunner } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
+import type { BatchJob, BatchMark, BatchOutcome, FailingTenants, Failure, Search } from '../sweeps/batch-job.js';
+import type { SweepCountsRepository } from '../sweeps/sweep-counts.repository.js';
+import type { FoundTimeout, ReopeningsRepository } from './reopenings.repository.js';
+
+/** An undo that is on record. */
+export interface RecordedUndo {
+  id: string;
+  scope: TenantScope;
+  /** The sweep whose timeouts it takes back. */
+  sweepId: string;
+  by: string;
+  reason: string;
+}
+
+/** The job of an undo: reopens what a sweep has timed out, in the same order. */
+export class ReopenJob implements BatchJob<FoundTimeout> {
+  private readonly logger = new Logger('Sweeps');
+
+  constructor(
+    private readonly reopenings: ReopeningsRepository,
+    private readonly counts: SweepCountsRepository,
+    private readonly undo: RecordedUndo,
+  ) {}
+
+  find(search: Search<FoundTimeout>): Promise<FoundTimeout[]> {
+    return this.reopenings.find(this.undo.scope, this.undo.sweepId, search);
+  }
+
+  /** A failure of an undo is final: undoing the sweep again tries it again. */
+  async findRetries(): Promise<FoundTimeout[]> {
+    return [];
+  }
+
+  async failingTenants(): Promise<FailingTenants> {
+    return { due: [], waiting: [] };
+  }
+
+  async processBatch(items: readonly FoundTimeout[], mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome> {
+    const { id, scope, by, reason } = this.undo;
+    const ids = items.map((item) => item.id);
+    const { found, suppressed } = await this.reopenings.reopen(
+      scope,
+      ids,
+      { by, reason, undo: { id, mark } },
+      transaction,
+    );
+    return { done: found, suppressed };
+  }
+
+  recordFailure(item: FoundTimeout, { reason }: Failure, mark: BatchMark, transaction: QueryRunner) {
+    const { id, scope } = this.undo;
+    return this.reopenings.recordFailure(scope, { timeoutId: item.id, undo: { id, mark }, reason }, transaction);
+  }
+
+  outcomeOf(mark: BatchMark): Promise<BatchOutcome | undefined> {
+    return this.counts.outcomeOf(this.undo.scope, this.undo.id, mark, 'sweeps');
+  }
+
+  isCancelRequested(transaction: QueryRunner): Promise<boolean> {
+    return this.counts.isCancelRequested(this.undo.scope, this.undo.id, transaction);
+  }
+
+  async backOff(tenantId: string, { reason }: Failure): Promise<void> {
+    this.logger.warn(
+      `Undo ${this.undo.id}: executions of tenant ${tenantId} keep failing (${reason}); the rest of them is left as it is`,
+    );
+  }
+
+  async recovered(): Promise<void> {}
+}
