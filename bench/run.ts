@@ -12,6 +12,7 @@ import { memory } from './measures/memory.js';
 import { neighbours } from './measures/neighbours.js';
 import { reads } from './measures/reads.js';
 import { replicas } from './measures/replicas.js';
+import { search } from './measures/search.js';
 import { start } from './measures/start.js';
 import { timeliness } from './measures/timeliness.js';
 import { Report } from './report/report.js';
@@ -22,6 +23,7 @@ import { BenchServer } from './support/server.js';
 
 const MEASURES = {
   drain,
+  search,
   growth,
   neighbours,
   timeliness,

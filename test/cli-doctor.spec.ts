@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
 import { buildCommandLine, Command, type Ended } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
 import { useDatabase } from './support/world.js';
@@ -7,7 +8,10 @@ const world = useDatabase();
 const cleanups: (() => Promise<unknown>)[] = [];
 
 beforeAll(buildCommandLine, 120_000);
-beforeEach(() => world.host.clear());
+beforeEach(async () => {
+  await world.host.clear();
+  await recordScheduledSweep('0 seconds');
+});
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) {
     await cleanup();
@@ -39,8 +43,21 @@ function sql(text: string): Promise<unknown> {
   return world.host.pool.query(text);
 }
 
+function databaseName(): string {
+  return new URL(world.databaseUrl).pathname.slice(1);
+}
+
+/** As a service does that sweeps on schedule. */
+function recordScheduledSweep(ago: string, status = 'succeeded', error = ''): Promise<unknown> {
+  return world.host.pool.query(
+    `INSERT INTO lapse.sweeps (trigger, status, error, dry_run, timeout_seconds, requested_by, lock_name, started_at, finished_at)
+     VALUES ('schedule', $2, nullif($3, ''), false, 1800, 'schedule', 'sweep', now() - $1::interval, now() - $1::interval)`,
+    [ago, status, error],
+  );
+}
+
 const ALL_OK = Object.fromEntries(
-  'connection,watched table,version,migrations,indexes,guard,privileges,conversations,overdue,clock,locks,schedule'
+  'connection,watched table,version,writable,migrations,indexes,guard,privileges,conversations,overdue,clock,locks,schedule'
     .split(',')
     .map((check) => [check, 'ok']),
 );
@@ -50,6 +67,9 @@ test('where all is well, each check is a line with ok, and the code is 0', async
 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.match(/^\w+/gm)).toEqual(Object.keys(ALL_OK).map(() => 'ok'));
+  expect(stdout).toMatch(
+    /the last scheduled sweep that ended well did so at \d{4}-.*Z, by the record in "lapse"\.sweeps; .*by the environment of this command/,
+  );
   expect(stdout).toMatch(/updated_at timestamp, .*rows without a zone are read as UTC\), not partitioned/);
   const { username, password } = new URL(world.databaseUrl);
   expect(stdout).toContain(`as role "${username}"`);
@@ -82,6 +102,49 @@ test('what is only slow, switched off, overdue or out of step is a warning with 
   expect(of(examined, 'clock').remedy).toContain('NTP');
   expect(of(examined, 'schedule').remedy).toContain('lapse sweep');
   expect(of(examined, 'migrations').remedy).toContain('lapse migrate');
+});
+
+test('the schedule is judged by the record of sweeps, and its remedy by who holds the lock', async () => {
+  await world.host.clear();
+  const unproven = of(await doctor(), 'schedule');
+  await recordScheduledSweep('1 hour');
+  await recordScheduledSweep('10 seconds', 'failed', 'permission denied for table workflow_executions');
+  const failed = await doctor();
+  const key = advisoryLockKey({ application: 'lapse', database: databaseName(), schema: 'lapse', name: 'sweep' });
+  const client = await world.host.pool.connect();
+  await client.query(`SET application_name = 'psql of somebody'`);
+  const { rows } = await client.query('SELECT pg_advisory_lock($1), pg_backend_pid() AS pid', [key]);
+  const held = of(await doctor(), 'schedule');
+  client.release(true);
+
+  expect(unproven).toMatchObject({ verdict: 'warn', remedy: expect.stringContaining('start the service') });
+  expect(failed.code).toBe(1);
+  expect(of(failed, 'schedule')).toMatchObject({
+    verdict: 'fail',
+    seen: expect.stringMatching(
+      /the last one ended as failed at .*permission denied for table.*; nobody holds the lock "sweep"/,
+    ),
+    remedy: expect.stringContaining('remove the cause of the failure'),
+  });
+  expect(held).toMatchObject({
+    verdict: 'fail',
+    seen: expect.stringContaining(`held by "psql of somebody" (PostgreSQL process ${rows[0].pid}) since`),
+    remedy: expect.stringContaining(`SELECT pg_terminate_backend(${rows[0].pid});`),
+  });
+}, 60_000);
+
+test('a database that accepts no writes fails, with what makes it so and the statement that ends it', async () => {
+  await sql(`ALTER DATABASE "${databaseName()}" SET default_transaction_read_only = on`);
+  cleanups.push(() => sql(`ALTER DATABASE "${databaseName()}" RESET default_transaction_read_only`));
+
+  const examined = await doctor();
+
+  expect(examined.code).toBe(1);
+  expect(of(examined, 'writable')).toMatchObject({
+    verdict: 'fail',
+    seen: expect.stringMatching(/^the database can't be written \(read-only default\): .* \(set for the database\)$/),
+    remedy: expect.stringContaining(`ALTER DATABASE "${databaseName()}" RESET default_transaction_read_only;`),
+  });
 });
 
 test('a missing table fails, is told with what to set, and nothing is created by looking', async () => {
@@ -137,7 +200,7 @@ test('a database that is away, or refuses, fails in words; what needs it is skip
   expect([away.code, refused.code, faulty.code]).toEqual([1, 1, 1]);
   expect(of(away, 'connection').seen).toMatch(/^127\.0\.0\.1:1: PostgreSQL can't be reached: connect ECONNREFUSED/);
   expect(of(refused, 'connection').seen).toMatch(/database "no_such_database" does not exist/);
-  expect(away.verdicts).toMatchObject({ 'watched table': 'skip', clock: 'skip', locks: 'skip', schedule: 'ok' });
+  expect(away.verdicts).toMatchObject({ 'watched table': 'skip', clock: 'skip', locks: 'skip', schedule: 'skip' });
   expect(of(faulty, 'configuration').seen).toMatch(/LAPSE_APPROVAL_TIMEOUT must be a duration/);
   expect(away.stdout + away.stderr).not.toMatch(/hunter2|\n\s+at /);
 });

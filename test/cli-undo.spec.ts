@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
-import { roleWithoutTrigger } from './support/people.js';
+import { ADA, roleOfLapse } from './support/people.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -94,17 +94,39 @@ test('guard is installed, shown, looked at by the doctor, and removed', async ()
     code: 'LP001',
   });
   const [status, doctor] = await Promise.all([lapse('guard', 'status'), lapse('doctor')]);
-  expect(status.code).toBe(0);
-  expect(doctor.stdout).toMatch(/ok\s+guard\s+a late approval is refused/);
+  expect(status).toMatchObject({ code: 0, stdout: expect.stringMatching(/refused \(tried, and rolled back\)$/m) });
+  expect(doctor.stdout).toMatch(/ok\s+guard\s+a late approval is refused: tried, and rolled back/);
   expect((await lapse('guard', 'remove')).code).toBe(0);
   await host.pool.query(`UPDATE workflow_executions SET status = 'running'`);
   const actions = (await auditLogOf(host)).map(({ action }) => action);
   expect(actions).toEqual(expect.arrayContaining(['guard.install', 'guard.remove']));
 }, 60_000);
 
+test('a guard that does not hold ends status and doctor with 1, and both name the cause', async () => {
+  const { pool } = world.host;
+  const guard = world.lapse.app.get(LateApprovalGuard, { strict: false });
+  await guard.install(ADA);
+  await pool.query('CREATE TABLE public.child () INHERITS (workflow_executions)');
+  try {
+    const [status, doctor] = await Promise.all([lapse('guard', 'status', '--json'), lapse('doctor')]);
+    expect(status.code).toBe(1);
+    expect(JSON.parse(status.stdout)).toEqual({
+      state: 'ineffective',
+      tried: false,
+      reason: expect.stringMatching(/^table public\.child inherits/),
+      exemptRoles: [],
+    });
+    expect(doctor.code).toBe(1);
+    expect(doctor.stdout).toMatch(/FAIL\s+guard\s+it is installed, and does not hold: table public\.child inherits/);
+  } finally {
+    await pool.query('DROP TABLE public.child');
+    await guard.remove(ADA);
+  }
+}, 30_000);
+
 test('a role that may not install the guard is told which right it lacks, and given the SQL that --print prints', async () => {
   const { pool } = world.host;
-  const role = await roleWithoutTrigger(world.databaseUrl);
+  const role = await roleOfLapse(world.databaseUrl);
   const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
   const guard = world.lapse.app.get(LateApprovalGuard, { strict: false });
   try {
@@ -114,7 +136,7 @@ test('a role that may not install the guard is told which right it lacks, and gi
       Command.run(['guard', 'remove', '--print'], nowhere),
     ]);
     expect([refused.code, install.code, remove.code]).toEqual([1, 0, 0]);
-    expect(refused.stderr).toMatch(/it lacks TRIGGER on table "public"\.workflow_executions/);
+    expect(refused.stderr).toMatch(/it lacks membership of role ".+", which owns table "public"\.workflow_executions/);
     expect(refused.stdout.trim()).toBe(install.stdout.trim());
     await pool.query(refused.stdout);
     expect(await guard.status()).toBe('installed');

@@ -1,25 +1,28 @@
 import type { Command } from 'commander';
+import type { GuardReport } from '../timeouts/late-approval-guard.state.js';
 import { CommandRun } from './command-run.js';
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
 import { printJson, printLine } from './output.js';
 
 const HELP = `
 The guard is a trigger on the watched table. It refuses (SQLSTATE LP001) to move an execution that Lapse timed out to any
-other status, so that a button pressed too late can't run the tool; all other updates pass. It is opt-in, because the
-table is the host's: installing it needs the right TRIGGER on the table and CREATE on Lapse's schema, removing it needs
-their owner. --print prints the SQL for whoever has these rights, and touches nothing.
+other status, so that a late approval can't run the tool; all other updates pass. It is opt-in, because the table is the
+host's: installing and removing it needs the rights of the table's owner, who owns the trigger's function. Lapse's own
+role should not have them: --print prints the SQL for the owner, and touches nothing.
+
+"install" and "status" try a late approval on one row, and roll it back. A table on which the guard can't hold is refused.
 
 Examples:
   $ lapse guard install
-  $ lapse guard install --print | psql "$OWNER_URL"
-  $ lapse guard status
+  $ lapse guard install --print | psql -v ON_ERROR_STOP=1 "$OWNER_URL" && lapse guard status
 ${EXIT_CODES_HELP}`;
 
 const STATES = {
-  installed: 'The guard is installed: a late approval is refused',
+  installed: 'The guard is installed',
   missing: 'The guard is not installed: a late approval brings a timed-out execution back, and is found afterwards',
-  disabled: 'The guard is installed, but somebody has switched its trigger off: "lapse guard install" puts it right',
-  outdated: 'The guard is of another version of Lapse: "lapse guard install" brings it up to date',
+  disabled: 'The guard is switched off: "lapse guard install" switches it on',
+  outdated: 'The guard is outdated: "lapse guard install" brings it up to date',
+  ineffective: 'The guard is installed, and does not hold',
 } as const;
 
 type Change = 'install' | 'remove';
@@ -38,7 +41,7 @@ export function addGuardCommand(lapse: Command): void {
     .helpCommand(false);
   for (const [change, summary, description] of [
     ['install', 'put the guard on the watched table', 'Puts the guard on the watched table, or brings it up to date.'],
-    ['remove', 'take the guard away', 'Takes the guard away from the watched table.'],
+    ['remove', 'remove the guard', 'Removes the guard from the watched table.'],
   ] as const) {
     guard
       .command(change)
@@ -51,9 +54,9 @@ export function addGuardCommand(lapse: Command): void {
   }
   guard
     .command('status')
-    .summary('show whether the guard is there; ends with 1 where it is not')
-    .description('Shows whether the guard is there. Ends with 1 where it is not, or not as it should be.')
-    .option('--json', 'one JSON document: {state}')
+    .summary('show whether the guard holds; ends with 1 if it does not')
+    .description('Tries a late approval, and rolls it back. Ends with 1 if the guard is missing or does not hold.')
+    .option('--json', 'one JSON document: {state, tried, reason, exemptRoles}')
     .addHelpText('after', HELP)
     .action((options: GuardOptions) => CommandRun.toExit((run) => showGuard(run, options)));
 }
@@ -76,25 +79,42 @@ async function changeGuard(run: CommandRun, change: Change, { print, json }: Gua
     }
     throw error;
   });
-  return tell(await guard.status(), json);
+  if (json) {
+    printJson({ state: await guard.status() });
+  } else {
+    printReport(await guard.examine());
+  }
+  return EXIT.done;
 }
 
 async function showGuard(run: CommandRun, { json }: GuardOptions): Promise<ExitCode> {
   const { openApplication } = await import('./application.js');
   const { LateApprovalGuard } = await import('../timeouts/late-approval-guard.service.js');
   const app = await openApplication(run);
-  const state = await app.get(LateApprovalGuard, { strict: false }).status();
-  tell(state, json);
-  return state === 'installed' ? EXIT.done : EXIT.failed;
+  const report = await app.get(LateApprovalGuard, { strict: false }).examine();
+  if (json) {
+    printJson(report);
+  } else {
+    printReport(report);
+  }
+  return report.state === 'installed' ? EXIT.done : EXIT.failed;
 }
 
-function tell(state: keyof typeof STATES, json: true | undefined): ExitCode {
-  if (json) {
-    printJson({ state });
+function printReport({ state, tried, reason, exemptRoles }: GuardReport): void {
+  if (state === 'installed') {
+    printLine(
+      tried
+        ? `${STATES.installed}: a late approval is refused (tried, and rolled back)`
+        : `${STATES.installed}; not tried: ${reason}`,
+    );
   } else {
-    printLine(STATES[state]);
+    printLine(reason === null ? STATES[state] : `${STATES[state]}; ${reason}`);
   }
-  return EXIT.done;
+  if (exemptRoles.length > 0) {
+    printLine(
+      `Not for sessions of ${exemptRoles.join(', ')}, which fire no trigger (session_replication_role = replica)`,
+    );
+  }
 }
 
 /** Needs no database: what the SQL depends on is configured. */
@@ -103,5 +123,5 @@ async function scriptOf(change: Change): Promise<string> {
   const { asScript, installGuard, removeGuard } = await import('../timeouts/late-approval-guard.sql.js');
   const { schema, watchedSchema } = readConfiguration();
   const statements = { install: installGuard, remove: removeGuard }[change];
-  return asScript(statements(`"${schema}"`, `"${watchedSchema}".workflow_executions`)).trimEnd();
+  return asScript(statements({ watched: `"${watchedSchema}"`, lapse: `"${schema}"` })).trimEnd();
 }

@@ -25,7 +25,11 @@ export class HealthController {
 
   @Get('ready')
   @OpenToAll()
-  @ApiOperation({ operationId: 'ready', summary: 'The process can work: its database answers', security: [] })
+  @ApiOperation({
+    operationId: 'ready',
+    summary: 'The process can work: its databases answer, can be written, and have the watched table',
+    security: [],
+  })
   @ApiOkResponse({ type: HealthDto })
   @OpenProblems(400, 503)
   async ready(): Promise<HealthDto> {

@@ -14,7 +14,8 @@ export class HeldLocksController {
   @RequiresRole('viewer', { of: 'platform' })
   @ApiOperation({
     operationId: 'listLocks',
-    summary: 'The locks that are held now, by whichever replica; the longest held first, all on one page',
+    summary:
+      'The locks that are held now, by whichever replica or other program; the longest held first, all on one page',
   })
   @ApiOkResponse({ type: HeldLockPageDto })
   @Problems()

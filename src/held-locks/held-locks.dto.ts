@@ -10,23 +10,31 @@ export class HeldLockDto {
     type: String,
     format: 'date-time',
     nullable: true,
-    description: "Since when it is held; null where Lapse's role may not see it",
+    description:
+      "Since when it is held, as far as PostgreSQL knows: a session's lock may be older; null if Lapse's role may not see it",
   })
   since!: string | null;
   @ApiProperty({
-    description: "The holder's machine and process, and what it holds; beyond 63 bytes cut",
+    description:
+      "What the holder calls itself; one of Lapse's own says its machine, its process and what it holds; beyond 63 bytes cut",
     example: 'lapse lapse-7d9f8b6c5d-x2x4z/1 sweep',
   })
   applicationName!: string;
   @ApiProperty({
     type: String,
     nullable: true,
-    description: "Where the holder's connection comes from: the pooler, where there is one; null for a Unix socket",
+    description:
+      "Where the holder's connection comes from: the pooler, if there is one; null for a Unix socket, or if Lapse's role may not see it",
     example: '10.0.3.17',
   })
   clientAddress!: string | null;
-  @ApiProperty({ type: 'integer', description: 'The process of the PostgreSQL server that keeps it', example: 4711 })
-  pid!: number;
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    description: 'The process of the PostgreSQL server that keeps it; null for a prepared transaction',
+    example: 4711,
+  })
+  pid!: number | null;
 
   static from(holder: LockHolder): HeldLockDto {
     return { ...holder, since: holder.since?.toISOString() ?? null };

@@ -32,6 +32,19 @@ export class ProblemError extends Error {
   }
 }
 
+/** The database answers and refuses every write: a standby, or transactions that are read-only by default. */
+export class DatabaseReadOnlyProblemError extends ProblemError {
+  constructor(cause: unknown, reason = 'the server is a standby, or its transactions are read-only') {
+    super({
+      status: 503,
+      code: 'database_read_only',
+      detail: `The database can be read but not written: ${reason}`,
+      headers: { 'Retry-After': '5' },
+      cause,
+    });
+  }
+}
+
 /** What is said of a path that leads nowhere. */
 export const NOTHING_HERE = {
   status: 404,

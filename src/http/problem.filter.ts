@@ -3,8 +3,14 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger 
 import type { Request, Response } from 'express';
 import { QueryFailedError } from 'typeorm';
 import { DatabaseUnreachableError } from '../database/database.errors.js';
-import { isServerTrouble, sqlStateOf } from '../database/sql-state.js';
-import { type InputFault, InvalidInputError, NOTHING_HERE, ProblemError } from './problem.error.js';
+import { isServerTrouble, READ_ONLY, sqlStateOf } from '../database/sql-state.js';
+import {
+  DatabaseReadOnlyProblemError,
+  type InputFault,
+  InvalidInputError,
+  NOTHING_HERE,
+  ProblemError,
+} from './problem.error.js';
 import { requestIdOf } from './request-id.js';
 
 /** RFC 9457, with the members that Lapse adds. */
@@ -119,6 +125,9 @@ function httpProblem(error: unknown): ProblemError | undefined {
 /** Away for the moment rather than wrong. */
 function databaseProblem(error: unknown): ProblemError | undefined {
   const state = sqlStateOf(error);
+  if (state === READ_ONLY) {
+    return new DatabaseReadOnlyProblemError(error);
+  }
   const away = state ? isServerTrouble(state) : isConnectionError(error);
   return away
     ? new ProblemError({

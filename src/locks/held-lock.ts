@@ -4,6 +4,12 @@ import { LockLostError } from './locks.errors.js';
 const HEARTBEAT_MS = 5_000;
 
 /**
+ * After so long without an answered heartbeat the holder gives up. Shorter than the server's own timeout, so that a
+ * process which was frozen stops its work when it wakes, before it hears from the server.
+ */
+const HEARTBEAT_TIMEOUT_MS = 15_000;
+
+/**
  * A lock that this process holds: a transaction on a connection of its own that has taken
  * pg_try_advisory_xact_lock() and stays open. The lock ends when the transaction does, however it ends.
  */
@@ -12,6 +18,7 @@ export class HeldLock {
   private readonly heartbeat: NodeJS.Timeout;
   private readonly limit: NodeJS.Timeout | undefined;
   private held = true;
+  private answeredAt = performance.now();
 
   constructor(
     private readonly name: string,
@@ -63,7 +70,17 @@ export class HeldLock {
 
   /** A query that isn't answered in time fails, by the timeout that every query of these connections has. */
   private async beat(): Promise<void> {
-    await this.connection.query(this.heartbeatSql).catch(this.onConnectionError);
+    const silentMs = Math.round(performance.now() - this.answeredAt);
+    if (silentMs > HEARTBEAT_TIMEOUT_MS) {
+      this.lose(`no heartbeat for ${silentMs} ms: the process was frozen, or too busy to send one`);
+      return;
+    }
+    try {
+      await this.connection.query(this.heartbeatSql);
+      this.answeredAt = performance.now();
+    } catch (error) {
+      this.onConnectionError(error as Error);
+    }
   }
 
   private readonly onConnectionError = (error: Error): void => {

@@ -20,7 +20,7 @@ export class LockConnections implements OnApplicationShutdown {
   private databaseName: string | undefined;
   private ending = false;
 
-  constructor(private readonly settings: LockSettings) {
+  constructor(readonly settings: LockSettings) {
     this.pool = new pg.Pool({
       connectionString: settings.databaseUrl,
       application_name: `${settings.application}-locks`,
@@ -66,7 +66,7 @@ export class LockConnections implements OnApplicationShutdown {
   }
 
   /** @throws LockUnavailableError */
-  async query<R extends pg.QueryResultRow>(sql: string, parameters: unknown[], about?: string): Promise<R[]> {
+  async query<R extends object>(sql: string, parameters: unknown[], about?: string): Promise<R[]> {
     const { rows } = await unlessUnavailable(about, this.pool.query<R>(sql, parameters));
     return rows;
   }

@@ -7,6 +7,9 @@ const HOST = hostname().slice(0, 24);
 /** PostgreSQL keeps the first kilobyte of a statement, unless configured otherwise. */
 const LONGEST_NAME_SHOWN = 200;
 
+/** The server ends a holder that sends no heartbeat for so long. The holder itself gives up earlier. */
+const SERVER_HEARTBEAT_TIMEOUT = '20s';
+
 /** What the statements of a lock say about it to whoever reads `pg_stat_activity`. */
 export interface LockLabel {
   application: string;
@@ -18,15 +21,17 @@ export interface LockLabel {
  * One round trip of simple queries. A transaction lock rather than a session lock, because a pooler in transaction
  * mode keeps a server connection for a transaction only.
  *
- * Timeouts that a role may carry would end the transaction early; the last one exists since PostgreSQL 17, so it is set
- * only where there is one. The TCP settings are the server's: where the holder's machine is gone without a word, it frees
- * the lock after 20 seconds, rather than two hours, and a holder that is cut off has been told by then.
+ * The lock ends when the transaction has been idle for longer than a holder that is alive lets it be: each heartbeat
+ * restarts that time. So a frozen process frees its lock although its kernel keeps the connection open, with or without
+ * a pooler. Other timeouts that a role may carry would end the transaction early; `transaction_timeout` exists since
+ * PostgreSQL 17, so it is set only if the server has it. The TCP settings are the server's: they end a session whose
+ * last answer can't be delivered, which isn't idle.
  */
 export function takeLockSql(label: LockLabel, key: string): string {
   const applicationName = `${label.application} ${HOST}/${process.pid} ${label.name}`;
   return `${commentOf(label)} BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
     SELECT set_config('application_name', ${pg.escapeLiteral(printable(applicationName))}, true),
-           set_config('idle_in_transaction_session_timeout', '0', true),
+           set_config('idle_in_transaction_session_timeout', '${SERVER_HEARTBEAT_TIMEOUT}', true),
            CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL
                 THEN set_config('transaction_timeout', '0', true) END,
            set_config('tcp_keepalives_idle', '5', true),
@@ -51,10 +56,15 @@ export function labelIn(statement: string): LockLabel | undefined {
   }
 }
 
+/** A name as labels and lists show it; one that is cut already stays as it is. */
+export function shownName(name: string): string {
+  const isCut = name.length === LONGEST_NAME_SHOWN + 1 && name.endsWith('…');
+  return name.length <= LONGEST_NAME_SHOWN || isCut ? name : `${name.slice(0, LONGEST_NAME_SHOWN)}…`;
+}
+
 /** A slash could begin or end a comment. */
 function commentOf({ application, schema, name }: LockLabel): string {
-  const shown = name.length > LONGEST_NAME_SHOWN ? `${name.slice(0, LONGEST_NAME_SHOWN)}…` : name;
-  return `/* lock ${JSON.stringify({ application, schema, name: shown }).replaceAll('/', '\\u002f')} */`;
+  return `/* lock ${JSON.stringify({ application, schema, name: shownName(name) }).replaceAll('/', '\\u002f')} */`;
 }
 
 function printable(text: string): string {

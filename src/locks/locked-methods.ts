@@ -17,6 +17,9 @@ interface LockedMethod {
 /** Walks every method with `@WithAdvisoryLock` at boot and stops it where one wouldn't do what it says. */
 @Injectable()
 export class LockedMethods implements OnModuleInit {
+  /** The names of locks that don't depend on arguments; complete once modules are initialized. */
+  names: readonly string[] = [];
+
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly scanner: MetadataScanner,
@@ -30,6 +33,7 @@ export class LockedMethods implements OnModuleInit {
     if (faults.length > 0) {
       throw new LockedMethodsInvalidError([...new Set(faults)]);
     }
+    this.names = methods.flatMap(({ lockName }) => lockName ?? []);
   }
 
   private lockedMethodsOf(wrapper: Wrapper): LockedMethod[] {

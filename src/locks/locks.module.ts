@@ -6,7 +6,7 @@ import { LockHolders } from './lock-holders.service.js';
 import { LockSettings } from './lock-settings.js';
 import { LockedMethods } from './locked-methods.js';
 
-/** Makes `@WithAdvisoryLock`, `AdvisoryLockService` and `LockHolders` usable in every module. */
+/** Makes `@WithAdvisoryLock`, `AdvisoryLockService`, `LockedMethods` and `LockHolders` usable in every module. */
 @Global()
 @Module({})
 export class LocksModule {
@@ -22,7 +22,7 @@ export class LocksModule {
         AdvisoryLockService,
         LockedMethods,
       ],
-      exports: [AdvisoryLockService, LockHolders],
+      exports: [AdvisoryLockService, LockedMethods, LockHolders],
     };
   }
 }

@@ -8,7 +8,7 @@ import { queryOnce, type TransactionLimits } from '../database/short-transaction
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
-import { FIRE_DEFERRED_TRIGGERS, hasHostTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
+import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { countBatchSql } from './sweep-counts.repository.js';
 import { BatchCommittedError } from './sweeps.errors.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
@@ -169,7 +169,7 @@ export class OverdueExecutionsRepository {
            AND e.tenant_id = claimed.tenant_id AND e.project_id = claimed.project_id AND e.id = claimed.id
            AND e.updated_at = claimed.updated_at
            AND ${this.isDue(scope, due, parameters)}
-        RETURNING e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
+        RETURNING e.status, e.tenant_id, e.project_id, e.id, e.agent_id, e.conversation_id,
                   e.metadata #>> '{pendingToolApproval,toolCallId}' AS tool_call_id,
                   e.metadata #>> '{pendingToolApproval,toolName}' AS tool_name,
                   claimed.original_metadata, ${watched.updatedAt('claimed')} AS suspended_since,
@@ -184,6 +184,7 @@ export class OverdueExecutionsRepository {
                suspended_since, suspended_since + make_interval(secs => ${parameters.add(due.timeoutSeconds)}::int), statement_timestamp(),
                row_updated_at, row_created_at, original_metadata, moment.trigger
           FROM timed_out CROSS JOIN moment
+         WHERE status = 'failed'
         RETURNING id
       ),
       recovered AS (
@@ -204,7 +205,7 @@ export class OverdueExecutionsRepository {
       )})
       SELECT counts.timed_out AS done, counts.claimed - counts.timed_out AS suppressed,
              EXISTS (SELECT FROM counted) AS counted,
-             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
+             CASE WHEN ${hasAfterTriggers(watched)} THEN ARRAY(SELECT id FROM recorded) END AS "toReadBack"
         FROM counts`,
       parameters.values,
     );

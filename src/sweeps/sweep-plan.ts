@@ -29,6 +29,9 @@ export interface SweepPlan {
   keepLockFor: Duration;
 }
 
+/** The lock of the schedule, and of requested sweeps that do all that the schedule would do. */
+export const SCHEDULE_LOCK = 'sweep';
+
 /**
  * The lock that keeps sweeps of one scope from overlapping. A tenant's is its own, so that no tenant waits for another or
  * learns from a refusal that another exists. A requested sweep of the platform shares the schedule's lock only if it does
@@ -43,5 +46,5 @@ export function sweepLockName(plan: Omit<SweepPlan, 'lockName'>, scheduledTimeou
     return `sweep of tenant ${scope.tenantId}`;
   }
   const isWhole = projectId === null && agentId === null && limit === null && !dryRun;
-  return isWhole && timeoutSeconds <= scheduledTimeoutSeconds ? 'sweep' : 'narrower sweep';
+  return isWhole && timeoutSeconds <= scheduledTimeoutSeconds ? SCHEDULE_LOCK : 'narrower sweep';
 }

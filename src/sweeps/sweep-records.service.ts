@@ -95,7 +95,9 @@ export class SweepRecords {
       alreadyReopened > 0 && `reopened before ${alreadyReopened}`,
       failed > 0 && `failed ${failed}`,
     ].filter(Boolean);
-    if (undoes === null && status === 'succeeded' && timedOut + skipped + failed === 0) {
+    // ScheduleWatch logs a schedule that fails: at each tick the same line would say nothing new.
+    const saysNothing = status === 'succeeded' || (status === 'failed' && sweep.trigger === 'schedule');
+    if (undoes === null && saysNothing && timedOut + skipped + failed === 0) {
       return;
     }
     const took = (sweep.finishedAt?.getTime() ?? Date.now()) - sweep.startedAt.getTime();

@@ -7,8 +7,10 @@ import { FailuresService } from './failures.service.js';
 import { Housekeeping } from './housekeeping.service.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import { RequestedSweeps } from './requested-sweeps.service.js';
+import { ScheduleWatch } from './schedule-watch.service.js';
 import { SweepEntity } from './sweep.entity.js';
 import { SweepCountsRepository } from './sweep-counts.repository.js';
+import { SweepLockNames } from './sweep-lock-names.service.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
@@ -26,7 +28,9 @@ import { SweepsService } from './sweeps.service.js';
     OverdueExecutionsRepository,
     Housekeeping,
     RequestedSweeps,
+    ScheduleWatch,
     SweepCountsRepository,
+    SweepLockNames,
     SweepProgress,
     SweepRecords,
     SweepRunner,
@@ -34,6 +38,6 @@ import { SweepsService } from './sweeps.service.js';
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [Housekeeping, RequestedSweeps, SweepCountsRepository, SweepRecords, SweepsService],
+  exports: [Housekeeping, RequestedSweeps, SweepCountsRepository, SweepLockNames, SweepRecords, SweepsService],
 })
 export class SweepsModule {}

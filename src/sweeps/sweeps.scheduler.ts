@@ -10,7 +10,9 @@ import { Cron, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
-import { messageOf } from '../database/database.errors.js';
+import { LockBusy } from '../locks/lock-options.js';
+import { ShuttingDownError } from '../locks/locks.errors.js';
+import { ScheduleWatch } from './schedule-watch.service.js';
 import { SweepsService } from './sweeps.service.js';
 
 const JOB = 'sweep';
@@ -27,6 +29,7 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
     private readonly configuration: Configuration,
     private readonly registry: SchedulerRegistry,
     private readonly sweeps: SweepsService,
+    private readonly watch: ScheduleWatch,
   ) {}
 
   /** The expression of the decorator stands for the configured one, which is known only now. */
@@ -60,9 +63,14 @@ export class SweepsScheduler implements OnApplicationBootstrap, OnModuleDestroy,
 
   private async sweep(): Promise<void> {
     try {
-      await this.sweeps.runScheduled(this.keepLockFor());
+      const outcome = await this.sweeps.runScheduled(this.keepLockFor());
+      if (!(outcome instanceof LockBusy)) {
+        await this.watch.ended(outcome);
+      }
     } catch (error) {
-      this.logger.warn(`Scheduled sweep failed: ${messageOf(error)}; retrying at the next tick`);
+      if (!(error instanceof ShuttingDownError)) {
+        await this.watch.failed(error);
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 /** SQL: the members that a timeout puts into an execution's metadata. */
-export const MARKERS = `'{failureReason,timedOutAt,sweepId}'::text[]`;
+export const MARKERS = `'{failureReason,timedOutAt,sweepId}'::pg_catalog.text[]`;
 
 /** SQL: whether metadata says that the execution was timed out; NULL where it has no reason of a failure. */
 export function isTimedOut(metadata: string): string {

@@ -10,13 +10,14 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
 import {
   FIRE_DEFERRED_TRIGGERS,
-  hasHostTriggers,
+  hasAfterTriggers,
   readBackReopened,
   rowUpdatedAt,
 } from '../sweeps/host-triggers.sql.js';
 import { countBatchSql } from '../sweeps/sweep-counts.repository.js';
 import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
+import { REOPENING_SETTING } from './late-approval-guard.sql.js';
 
 /** `changed_since`: the execution isn't as we left it; `gone`: it isn't there any more. */
 export const REOPEN_OUTCOMES = ['reopened', 'changed_since', 'gone', 'already_reopened'] as const;
@@ -62,8 +63,9 @@ export class ReopeningsRepository {
    *
    * The ledger rows are locked before the executions, here as everywhere, so that of two who reopen the same the second
    * finds it reopened. An execution is claimed only while it is as we left it: failed, with this sweep's marker, and
-   * unchanged to the microsecond; the update repeats that. The guard, which fires at the end of the statement, lets a
-   * transaction with that setting pass. What became of each is looked up with IN, which is hashed: of
+   * unchanged to the microsecond; the update repeats that. The guard lets a transaction pass whose id is in its
+   * setting. It fires before each row is updated, and by then `moment` has been read, because the update takes its time
+   * from there; a guard of an older version looks at `lapse.reopening`. What became of each is looked up with IN, which is hashed: of
    * a join the planner would make a loop in a loop, since it can't know how long a list of candidates is.
    */
   async reopen(
@@ -82,7 +84,8 @@ export class ReopeningsRepository {
            FOR NO KEY UPDATE OF t
       ),
       moment AS MATERIALIZED (
-        SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at, set_config('lapse.reopening', 'on', true)
+        SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at,
+               set_config('${REOPENING_SETTING}', pg_current_xact_id()::text, true), set_config('lapse.reopening', 'on', true)
       ),
       found AS MATERIALIZED (
         SELECT c.*, e.place FROM candidates c CROSS JOIN LATERAL ${watched.byKeyOf('c')} e WHERE e.id = c.execution_id
@@ -94,7 +97,7 @@ export class ReopeningsRepository {
          WHERE f.reopened_at IS NULL AND ${this.isAsLeft('f')}
            FOR NO KEY UPDATE OF e
       ),
-      reopened AS (
+      updated AS (
         UPDATE ${watched.name} e
            SET status = 'suspended', updated_at = moment.updated_at,
                metadata = CASE WHEN claimed.original_metadata IS NULL
@@ -102,8 +105,9 @@ export class ReopeningsRepository {
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
          WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
-        RETURNING claimed.timeout_id
+        RETURNING claimed.timeout_id, e.status
       ),
+      reopened AS MATERIALIZED (SELECT timeout_id FROM updated WHERE status <> 'failed'),
       recorded AS (
         UPDATE ${schema}.timeouts t
            SET reopened_at = statement_timestamp(), reopened_by = ${parameters.add(by)},
@@ -128,7 +132,7 @@ export class ReopeningsRepository {
       SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,
-             CASE WHEN ${hasHostTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
+             CASE WHEN ${hasAfterTriggers(watched)} THEN ARRAY(SELECT timeout_id FROM reopened) END AS "toReadBack"
         FROM n`,
       parameters.values,
     );

@@ -24,31 +24,42 @@ export class SweepNotUndoableError extends ProblemError {
   }
 }
 
-/** The database role may not put a trigger on the host's table, or take it away; `script` is for somebody who may. */
+/** The database role may not put a trigger on the host's table, or remove it; `script` is for the table's owner. */
 export class GuardNotPermittedError extends Error {
   constructor(
     readonly what: 'install' | 'remove',
     readonly right: string,
     readonly script: string,
-    override readonly cause: unknown,
+    cause?: unknown,
   ) {
     super(
-      `The database role may not ${what} the guard: it lacks ${right}. Grant it, or have somebody who may run the SQL ` +
-        `that "lapse guard ${what} --print" prints`,
+      `The database role may not ${what} the guard: it lacks ${right}. Have the owner of the table or a superuser run ` +
+        `the SQL that "lapse guard ${what} --print" prints`,
       { cause },
     );
     this.name = 'GuardNotPermittedError';
   }
 }
 
-/** Others held the watched table each time that the guard tried to change its triggers. */
+/** A guard on this table would let a late approval pass, so it was not installed. */
+export class GuardIneffectiveError extends Error {
+  constructor(
+    readonly table: string,
+    readonly reason: string,
+  ) {
+    super(`The guard was not installed, because it would not hold on ${table}: ${reason}`);
+    this.name = 'GuardIneffectiveError';
+  }
+}
+
+/** Other sessions held the watched table at each attempt to change its triggers. */
 export class WatchedTableBusyError extends Error {
   constructor(
     readonly table: string,
     override readonly cause: unknown,
   ) {
     super(
-      `${table} was in use whenever its triggers were to be changed; try again when no long transaction writes to it`,
+      `${table} was in use at each attempt to change its triggers; try again when no long transaction writes to it`,
       { cause },
     );
     this.name = 'WatchedTableBusyError';

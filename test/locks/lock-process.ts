@@ -35,6 +35,20 @@ export class LockProcess {
     await this.tell({ hold: name }, 'held', 5_000);
   }
 
+  /** With SIGSTOP the process stands still, and its kernel keeps its connections open; SIGCONT wakes it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(signal);
+  }
+
+  /** Waits until the work under its lock says how it was stopped. */
+  async stopped(): Promise<string> {
+    const messages = await eventually(
+      async () => this.messages.filter((message) => message.startsWith('stopped: ')),
+      ({ length }) => length > 0,
+    );
+    return messages[0] as string;
+  }
+
   async end(signal: NodeJS.Signals): Promise<{ code: number | null; messages: string[] }> {
     this.child.kill(signal);
     if (this.child.exitCode === null && this.child.signalCode === null) {

@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
+import type pg from 'pg';
 import { AdvisoryLockService } from '../../src/locks/advisory-lock.service.js';
+import { advisoryLockKey } from '../../src/locks/advisory-lock-key.js';
 import { LockHolders } from '../../src/locks/lock-holders.service.js';
 import { LockBusy } from '../../src/locks/lock-options.js';
 import { lockSignal } from '../../src/locks/lock-signal.js';
@@ -73,6 +75,69 @@ test('the locks that are held can be listed by whatever name, those of another s
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
   );
   expect(rows).toEqual([]);
+});
+
+test('whoever holds the key of a name is found, by whatever program, mode and level; other keys are not', async () => {
+  const { holders } = await openReplica();
+  const { pool } = world.host;
+  const { rows } = await pool.query('SELECT current_database() AS database');
+  const keyOf = (name: string, schema = 'public') =>
+    advisoryLockKey({ application: 'tested', database: rows[0].database, schema, name });
+  const sessions = await Promise.all([1, 2, 3, 4].map(() => pool.connect()));
+  const [forSession, shared, inTransaction, others] = sessions as [
+    pg.PoolClient,
+    pg.PoolClient,
+    pg.PoolClient,
+    pg.PoolClient,
+  ];
+  await forSession.query(`SET application_name = 'by hand'`);
+  await forSession.query('SELECT pg_advisory_lock($1), pg_advisory_lock_shared($1)', [keyOf('a')]);
+  await shared.query('SELECT pg_advisory_lock_shared($1)', [keyOf('b')]);
+  await inTransaction.query('BEGIN');
+  await inTransaction.query('SELECT pg_advisory_xact_lock($1)', [keyOf('c')]);
+  const key = BigInt.asUintN(64, BigInt(keyOf('d')));
+  const asInt4 = (half: bigint) => BigInt.asIntN(32, half).toString();
+  await others.query('SELECT pg_advisory_lock($1), pg_advisory_lock($2::int, $3::int)', [
+    keyOf('a', 'another'),
+    asInt4(key >> 32n),
+    asInt4(key),
+  ]);
+
+  const [found, ofA, ofD] = [await holders.all(['a', 'b', 'c', 'd']), await holders.of('a'), await holders.of('d')];
+  await inTransaction.query('ROLLBACK');
+  for (const session of sessions) {
+    session.release(true);
+  }
+
+  expect(found.map(({ name, since, pid }) => [name, since instanceof Date, typeof pid]).sort()).toEqual(
+    ['a', 'b', 'c'].map((name) => [name, true, 'number']),
+  );
+  expect(ofA).toMatchObject({ name: 'a', applicationName: 'by hand' });
+  expect(found.find(({ name }) => name === 'b')?.applicationName).toBe(`role ${new URL(world.databaseUrl).username}`);
+  expect(ofD).toBeUndefined();
+});
+
+test('a role that may not see other sessions still finds their locks, with what PostgreSQL shows', async () => {
+  const { locks } = await openReplica();
+  const role = `onlooker_${Date.now()}`;
+  await world.host.pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
+  const url = new URL(world.databaseUrl);
+  [url.username, url.password] = [role, 'hunter2'];
+  await hold(locks, 'hidden');
+
+  const found = await (await openReplica(url.href)).holders.all(['hidden']);
+  await stopApplications();
+  await world.host.pool.query(`DROP ROLE ${role}`);
+
+  expect(found).toEqual([
+    {
+      name: 'hidden',
+      since: null,
+      applicationName: expect.stringMatching(/^tested .* hidden$/),
+      clientAddress: null,
+      pid: expect.any(Number),
+    },
+  ]);
 });
 
 test('a held lock holds neither a snapshot nor a transaction id, whenever one looks', async () => {

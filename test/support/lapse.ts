@@ -24,8 +24,15 @@ export class Lapse {
     readonly url: string,
   ) {}
 
-  /** Schedule and rate limit are off unless the environment sets them: nothing sweeps but what a test asks for. */
-  static async start(databaseUrl: string, environment: Record<string, string> = {}): Promise<Lapse> {
+  /**
+   * Schedule and rate limit are off unless the environment sets them, and housekeeping runs only if asked for: nothing
+   * happens but what a test asks for.
+   */
+  static async start(
+    databaseUrl: string,
+    environment: Record<string, string> = {},
+    { housekeeping = false } = {},
+  ): Promise<Lapse> {
     Logger.overrideLogger(process.env.LAPSE_TEST_LOG ? ['log', 'warn', 'error'] : false);
     const configuration = readConfiguration({
       DATABASE_URL: databaseUrl,
@@ -35,6 +42,7 @@ export class Lapse {
       LAPSE_RATE_LIMIT: 'off',
       ...environment,
     });
+    Object.assign(configuration, { housekeeping });
     const dataSource = await openDatabase(configuration);
     const app = await createApp(AppModule.for(configuration, dataSource)).catch(async (error) => {
       await dataSource.destroy();

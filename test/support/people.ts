@@ -12,12 +12,12 @@ export const ADA: Caller = {
 };
 
 /**
- * A role that has what the service needs, and not the right to put triggers on the watched table.
+ * A role that has what the service needs, and no part in the watched table's owner.
  *
  * @returns the database's URL with that role, and what drops it.
  */
-export async function roleWithoutTrigger(databaseUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
-  const name = `without_trigger_${process.pid}`;
+export async function roleOfLapse(databaseUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
+  const name = `lapse_role_${process.pid}`;
   const run = async (sql: string): Promise<void> => {
     const client = new pg.Client({ connectionString: databaseUrl });
     await client.connect();

@@ -9,10 +9,12 @@ import { overdueCheck } from './overdue.check.js';
 import { privilegesCheck } from './privileges.check.js';
 import { scheduleCheck } from './schedule.check.js';
 import { versionCheck } from './version.check.js';
+import { writableCheck } from './writable.check.js';
 
 /** What is looked at once there is a connection and the watched table is found, or not, in the order of the report. */
 export const CHECKS: readonly Check[] = [
   versionCheck,
+  writableCheck,
   migrationsCheck,
   indexesCheck,
   guardCheck,
