@@ -1,11 +1,15 @@
 import type { Server } from 'node:http';
-import type { INestApplication } from '@nestjs/common';
+import type { DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { Configuration } from './config/configuration.js';
 import { serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
+import { deferFault } from './http/deferred-fault.js';
+import { DrainingAdapter } from './http/draining-adapter.js';
 import { giveRequestId } from './http/request-id.js';
+import { StalledReaders } from './http/stalled-readers.js';
 import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
 
 /** Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults". */
@@ -24,27 +28,36 @@ const KEEP_ALIVE_MS = 75_000;
 
 const EXPOSED_HEADERS = ['Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
 
-/** For NestFactory and for tests: body parsing is set up here, and errors at boot are the caller's to tell. */
-export const APP_OPTIONS = { bodyParser: false, abortOnError: false, forceCloseConnections: true } as const;
+/** Body parsing is set up here, and errors at boot are reported by the caller. What is left after the drain is cut. */
+const OPTIONS = { bodyParser: false, abortOnError: false, forceCloseConnections: true } as const;
 
-/** What every instance of the service gets, whoever creates it. */
-export function configureApp(app: INestApplication): void {
-  const { docs, corsOrigins, trustedProxies } = app.get(Configuration);
-  const express = app as NestExpressApplication;
+/** The service with its HTTP side, ready to listen. */
+export async function createApp(module: DynamicModule): Promise<NestExpressApplication> {
+  const adapter = new DrainingAdapter();
+  const app = await NestFactory.create<NestExpressApplication>(module, adapter, OPTIONS);
+  configure(app, adapter);
+  return app;
+}
+
+function configure(express: NestExpressApplication, adapter: DrainingAdapter): void {
+  const { docs, corsOrigins, trustedProxies } = express.get(Configuration);
   express.disable('x-powered-by');
   express.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
-  limit(app.getHttpServer());
+  limit(express.getHttpServer());
+  express.use(express.get(StalledReaders).cut);
   express.use(giveRequestId);
   express.use(DROP_IN_PATHS, answerErrorsAsDropIn);
   // Without "upgrade-insecure-requests": Lapse itself speaks HTTP, and Swagger UI must work where nothing else is before it.
   express.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
+  express.use(adapter.refuseWhileDraining);
   if (corsOrigins.length > 0) {
     express.enableCors({ origin: [...corsOrigins], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 });
   }
   express.useBodyParser('json', BODY);
   express.use(refuseMalformedQuery);
+  express.use(deferFault);
   if (docs) {
-    serveDocs(app);
+    serveDocs(express);
   }
 }
 

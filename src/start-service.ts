@@ -1,19 +1,18 @@
 import { setFlagsFromString } from 'node:v8';
 import { type INestApplication, Logger } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import { keptAdminKey } from './access/kept-admin-key.js';
 import { AppModule } from './app.module.js';
 import { announce } from './banner.js';
 import { type Configuration, readConfiguration } from './config/configuration.js';
-import { APP_OPTIONS, configureApp } from './configure-app.js';
+import { createApp } from './configure-app.js';
 import { EmbeddedPostgres } from './database/embedded-postgres/embedded-postgres.js';
 import { openDatabase } from './database/open-database.js';
 import { DemoHost } from './demo/demo-host.js';
 import { inspectWatchedTable } from './executions/watched-table.js';
 import { ServiceLogger } from './service-logger.js';
 
-/** Docker gives ten seconds between SIGTERM and SIGKILL; a shutdown that takes longer than this is cut off by us. */
-const SHUT_DOWN_WITHIN_MS = 4_500;
+/** Docker gives ten seconds between SIGTERM and SIGKILL. A shutdown that takes longer than this ends with exit code 1. */
+const SHUTDOWN_TIMEOUT_MS = 4_500;
 
 /**
  * By how much of itself the heap may grow before it is cleaned: V8 would let it become several times what is in use
@@ -54,21 +53,23 @@ async function startEmbeddedPostgres(configuration: Configuration): Promise<Conf
 async function serve(configuration: Configuration): Promise<INestApplication> {
   const dataSource = await openDatabase(configuration);
   await inspectWatchedTable(dataSource, configuration.watchedSchema);
-  const app = await NestFactory.create(AppModule.for(configuration, dataSource), APP_OPTIONS);
+  const app = await createApp(AppModule.for(configuration, dataSource));
   started.push({ stop: () => app.close() });
-  configureApp(app);
   await app.listen(configuration.port, configuration.host);
   return app;
 }
 
 async function stopAll(): Promise<void> {
-  setTimeout(() => process.exit(1), SHUT_DOWN_WITHIN_MS).unref();
+  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
   for (const part of started.splice(0).reverse()) {
     await part.stop();
   }
 }
 
-/** From the first moment on: as process 1 of a container, Node gets no default action for a signal. */
+/**
+ * From the first moment on: as process 1 of a container, Node gets no default action for a signal. A second signal changes
+ * nothing, since some supervisors send it to the whole process group and once more to the process.
+ */
 function stopOnSignal(): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {

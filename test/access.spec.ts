@@ -64,6 +64,13 @@ const ROUTES: Record<string, Row> = {
 type Role = 'viewer' | 'operator' | 'admin';
 type Kind = 'nobody' | 'cron' | 'end-user' | Role | `platform ${Role}`;
 
+/** Another subject for each token, whose refusals are on record by themselves. */
+let subjects = 0;
+function someone(): string {
+  subjects += 1;
+  return `subject-${subjects}`;
+}
+
 /** Every kind of caller: what it presents, and what that should make it. */
 const CALLERS: [who: string, kind: Kind, credential: () => Promise<string | null> | string | null][] = [
   ['nobody', 'nobody', () => null],
@@ -74,10 +81,14 @@ const CALLERS: [who: string, kind: Kind, credential: () => Promise<string | null
   ['an expired token', 'nobody', () => issuer.token({ tenant_id: 'acme', role: 'admin' }, { expiresIn: -31 })],
   ['a token of no tenant', 'nobody', () => issuer.token({ role: 'admin' })],
   ['the cron secret', 'cron', () => CRON_SECRET],
-  ['an end user of the tenant', 'end-user', () => issuer.token({ tenant_id: 'acme', role: 'end-user' })],
+  [
+    'an end user of the tenant',
+    'end-user',
+    () => issuer.token({ tenant_id: 'acme', role: 'end-user', sub: someone() }),
+  ],
   ...(['viewer', 'operator', 'admin'] as const).flatMap((role): typeof CALLERS => [
     [`a key of the tenant (${role})`, role, () => world.lapse.createKey(role, 'acme')],
-    [`a token of the tenant (${role})`, role, () => issuer.token({ tenant_id: 'acme', role })],
+    [`a token of the tenant (${role})`, role, () => issuer.token({ tenant_id: 'acme', role, sub: someone() })],
     [`a key of the platform (${role})`, `platform ${role}`, () => world.lapse.createKey(role)],
   ]),
   ['LAPSE_ADMIN_KEY', 'platform admin', () => ADMIN_KEY],

@@ -140,20 +140,27 @@ test('no credential, and no password of the database, is in the log, whatever is
   expect(secrets.filter((secret) => secret && service.output.includes(secret))).toEqual([]);
 }, 60_000);
 
-test('SIGTERM in the middle of a sweep ends the process within 5 seconds with honest counts', async () => {
+test('SIGTERM in the middle of a sweep answers who waits for it, and ends the process within 5 seconds', async () => {
   await world.host.suspendMany(2_000, 31);
   await world.host.slowDown(0.004);
   const service = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
-  const { id } = await sweepOf(await service.url());
+  const answer = fetch(`${await service.url()}/v1/sweeps?wait=60`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+  });
   await eventually(
-    () => recordOf(id),
-    ({ timed_out }) => timed_out >= 100,
+    () => world.host.count('failed'),
+    (count) => count >= 100,
   );
 
-  const { code, ms } = await service.end('SIGTERM');
+  // A second signal changes nothing.
+  const [{ code, ms }] = await Promise.all([service.end('SIGTERM'), service.end('SIGTERM')]);
 
   expect(code).toBe(0);
   expect(ms).toBeLessThan(5_000);
+  const response = await answer;
+  expect([response.status, response.headers.get('connection')]).toEqual([200, 'close']);
+  const { id } = (await response.json()) as { id: string };
   const sweep = await recordOf(id);
   expect(sweep).toMatchObject({ status: 'interrupted', error: 'The process is shutting down' });
   expect(sweep.timed_out).toBe(await world.host.count('failed'));

@@ -6,7 +6,7 @@ import type { Caller } from '../../src/access/principal.js';
 import { TenantScope } from '../../src/access/tenant-scope.js';
 import { AppModule } from '../../src/app.module.js';
 import { readConfiguration } from '../../src/config/configuration.js';
-import { APP_OPTIONS, configureApp } from '../../src/configure-app.js';
+import { createApp } from '../../src/configure-app.js';
 import { openDatabase } from '../../src/database/open-database.js';
 import { TIMEOUT_SECONDS } from './fixture.js';
 
@@ -36,11 +36,7 @@ export async function serveLapse(
   ...beside: Type[]
 ): Promise<NestExpressApplication> {
   const lapse = await lapseOn(databaseUrl, environment);
-  const app = await NestFactory.create<NestExpressApplication>(
-    { ...lapse, imports: [...(lapse.imports ?? []), ...beside] },
-    APP_OPTIONS,
-  );
-  configureApp(app);
+  const app = await createApp({ ...lapse, imports: [...(lapse.imports ?? []), ...beside] });
   await app.listen(0, '127.0.0.1');
   return app;
 }

@@ -43,11 +43,7 @@ export class RouteHiddenError extends ProblemError {
 
 /** Too many credentials from one address opened nothing. Those that open something are let in all the same. */
 export class TooManyFailuresError extends ProblemError {
-  constructor(
-    msBeforeNext: number,
-    /** True for the one that went over the limit; those after it are many, and told nobody about. */
-    readonly first: boolean,
-  ) {
+  constructor(msBeforeNext: number) {
     const seconds = Math.ceil(msBeforeNext / 1000);
     super({
       status: 429,
@@ -63,8 +59,6 @@ export class TooManyRequestsError extends ProblemError {
   constructor(
     readonly quota: number,
     msBeforeNext: number,
-    /** True for the one that went over the limit; those after it are many, and told nobody about. */
-    readonly first: boolean,
   ) {
     const seconds = Math.ceil(msBeforeNext / 1000);
     super({
@@ -72,6 +66,18 @@ export class TooManyRequestsError extends ProblemError {
       code: 'too_many_requests',
       detail: `${quota} requests a minute are allowed; try again in ${seconds} s`,
       headers: { 'Retry-After': String(seconds) },
+    });
+  }
+}
+
+/** The principal has as many downloads and event streams open on this replica as it may. */
+export class TooManyStreamsError extends ProblemError {
+  constructor(readonly max: number) {
+    super({
+      status: 429,
+      code: 'too_many_streams',
+      detail: `${max} downloads and event streams may be open at a time; close one, or wait until one ends`,
+      headers: { 'Retry-After': '5' },
     });
   }
 }

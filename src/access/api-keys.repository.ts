@@ -41,6 +41,19 @@ export class ApiKeysRepository {
     return row as KeptKey;
   }
 
+  /** The secrets' hashes of those keys that exist, of whichever tenants, and are neither revoked nor expired. */
+  async findValidAcrossTenants(publicIds: readonly string[]): Promise<Map<string, Buffer>> {
+    const rows = await queryOnce<{ publicId: string; secretHash: Buffer }>(
+      this.dataSource,
+      RECORD_LIMITS,
+      `SELECT public_id AS "publicId", secret_hash AS "secretHash" FROM ${this.keys.metadata.tablePath}
+        WHERE public_id = ANY($1) AND revoked_at IS NULL
+          AND (expires_at IS NULL OR expires_at > statement_timestamp())`,
+      [publicIds],
+    );
+    return new Map(rows.map(({ publicId, secretHash }) => [publicId, secretHash]));
+  }
+
   /** Written at most once a minute per key, so that a busy key doesn't turn every read into a write. */
   async noteUse(scope: TenantScope, id: string): Promise<void> {
     await queryOnce(

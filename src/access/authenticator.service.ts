@@ -33,10 +33,33 @@ export class Authenticator {
     return JWT.test(credential) ? this.jwts.authenticate(credential) : this.apiKeys.authenticate(credential);
   }
 
+  /**
+   * Those of the credentials, genuine once, that would be refused by now. Nothing is answered from memory.
+   *
+   * @throws what keeps API keys from being looked up.
+   */
+  async findEnded(credentials: readonly string[]): Promise<ReadonlySet<string>> {
+    const { adminKey, cronSecret } = this.configuration;
+    const changing = credentials.filter((credential) => credential !== adminKey && credential !== cronSecret);
+    const tokens = changing.filter((credential) => JWT.test(credential));
+    const keys = changing.filter((credential) => !JWT.test(credential));
+    const endedTokens = await Promise.all(tokens.map((token) => this.hasTokenEnded(token)));
+    return new Set([...(await this.apiKeys.findEnded(keys)), ...tokens.filter((_, at) => endedTokens[at])]);
+  }
+
   authenticateCron(credential: string): Principal | undefined {
     const { cronSecret } = this.configuration;
     return cronSecret !== undefined && sameSecret(credential, cronSecret)
       ? { kind: 'cron-secret', id: 'cron-secret', role: 'operator', scope: TenantScope.platform() }
       : undefined;
+  }
+
+  /** A token that can't be checked at the moment goes on until its expiry. */
+  private async hasTokenEnded(token: string): Promise<boolean> {
+    try {
+      return (await this.jwts.authenticate(token)) === undefined;
+    } catch {
+      return false;
+    }
   }
 }

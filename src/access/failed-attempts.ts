@@ -19,7 +19,7 @@ export class FailedAttempts {
       await this.limiter.consume(addressBlock(address));
     } catch (refusal) {
       if (refusal instanceof RateLimiterRes) {
-        throw new TooManyFailuresError(refusal.msBeforeNext, refusal.consumedPoints === ATTEMPTS_A_MINUTE + 1);
+        throw new TooManyFailuresError(refusal.msBeforeNext);
       }
       throw refusal;
     }

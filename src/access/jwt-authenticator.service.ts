@@ -64,12 +64,23 @@ function principalOf(payload: JWTPayload, claims: JwtConfiguration): Principal |
   if (!subject || !tenantId || !role) {
     return undefined;
   }
-  const principal = { kind: 'jwt', id: `jwt:${subject}`, role, scope: TenantScope.tenant(tenantId) } as const;
+  const principal = {
+    kind: 'jwt',
+    id: `jwt:${subject}`,
+    role,
+    scope: TenantScope.tenant(tenantId),
+    expiresAt: streamsExpireAt((payload.exp ?? 0) * 1000),
+  } as const;
   if (role !== END_USER) {
     return principal;
   }
   const endUserId = idIn(payload[claims.endUserClaim]);
   return endUserId ? { ...principal, endUserId } : undefined;
+}
+
+/** The tolerance is for a token that comes late; one that came in time needs none. */
+function streamsExpireAt(expiry: number): number {
+  return expiry > Date.now() ? expiry : expiry + CLOCK_TOLERANCE_SECONDS * 1000;
 }
 
 function idIn(claim: unknown): string | undefined {

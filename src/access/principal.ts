@@ -10,8 +10,15 @@ export interface Principal {
   role: Role | typeof END_USER;
   /** What the credential is bound to. */
   scope: TenantScope;
+  /** When a stream that is open must end, in milliseconds since 1970; undefined if only looking at the credential tells. */
+  expiresAt?: number;
   /** Of an end user: who that is in the conversations of the host. */
   endUserId?: string;
+}
+
+/** Tells principals apart: subjects of two tenants may have the same name. */
+export function principalKey({ id, scope }: Principal): string {
+  return JSON.stringify([scope.tenantId, id]);
 }
 
 /** Who calls, about whom, and from where. */
@@ -27,4 +34,9 @@ export interface Caller {
 }
 
 /** What the guards leave on a request, each for the next. */
-export type GuardedRequest = Request & { action?: string; principal?: Principal; scope?: TenantScope };
+export type GuardedRequest = Request & {
+  action?: string;
+  credential?: string;
+  principal?: Principal;
+  scope?: TenantScope;
+};

@@ -3,11 +3,11 @@ import type { Response } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { Configuration } from '../config/configuration.js';
 import { TooManyRequestsError } from './access.errors.js';
-import type { GuardedRequest, Principal } from './principal.js';
+import { type GuardedRequest, principalKey } from './principal.js';
 
 const WINDOW_SECONDS = 60;
 
-/** Holds up a principal that calls more often than it may, on this replica, and tells it how much it has left. */
+/** Limits how often a principal may call this replica, refused calls included, and says in headers how many calls are left. */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
   private readonly limiter: RateLimiterMemory | undefined;
@@ -26,21 +26,16 @@ export class RateLimitGuard implements CanActivate {
     const response = context.switchToHttp().getResponse<Response>();
     const quota = this.limiter.points;
     try {
-      tell(response, quota, await this.limiter.consume(keyOf(principal)));
+      tell(response, quota, await this.limiter.consume(principalKey(principal)));
       return true;
     } catch (refusal) {
       if (refusal instanceof RateLimiterRes) {
         tell(response, quota, refusal);
-        throw new TooManyRequestsError(quota, refusal.msBeforeNext, refusal.consumedPoints === quota + 1);
+        throw new TooManyRequestsError(quota, refusal.msBeforeNext);
       }
       throw refusal;
     }
   }
-}
-
-/** Subjects of two tenants may have the same name. */
-function keyOf({ id, scope }: Principal): string {
-  return JSON.stringify([scope.tenantId, id]);
 }
 
 /** The header fields of the IETF's draft "RateLimit header fields for HTTP": what is left, until when, and of how much. */

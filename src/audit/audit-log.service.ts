@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { Caller } from '../access/principal.js';
+import { addressBlock } from '../access/address-block.js';
+import { type Caller, principalKey } from '../access/principal.js';
 import { TenantScope } from '../access/tenant-scope.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { AuditRecordDto, type ListAuditLogQuery } from './audit-log.dto.js';
 import { AuditLogRepository } from './audit-log.repository.js';
+import { RefusalWindow } from './refusal-window.js';
 
 /** What was refused, or failed, and who asked for it, as far as that was found out. */
 export interface Refusal extends Omit<Caller, 'principal' | 'scope' | 'action'> {
@@ -19,6 +21,8 @@ export interface Refusal extends Omit<Caller, 'principal' | 'scope' | 'action'> 
 
 @Injectable()
 export class AuditLogService {
+  readonly refusals = new RefusalWindow();
+
   constructor(
     private readonly records: AuditLogRepository,
     private readonly pages: Pages,
@@ -42,14 +46,27 @@ export class AuditLogService {
     await this.records.insert(caller.scope, { ...who, ...deed, action, outcome: 'done', code: null }, transaction);
   }
 
-  /** Nothing was done, so there is no transaction to share. */
+  /**
+   * Records the first refusal or failure of its kind within a minute, so that a flood doesn't fill the log. Of its kind are
+   * those of the same principal (of the same address if nobody is authenticated) with the same action, code and target.
+   * Nothing was done, so there is no transaction to share.
+   */
   async recordRefused({ principal, scope, status, ...refusal }: Refusal): Promise<void> {
-    await this.records.insert(scope ?? TenantScope.platform(), {
+    const { address, action, code, target } = refusal;
+    const kind = [principal ? principalKey(principal) : addressBlock(address), action, code];
+    if (!this.refusals.admits(kind, target)) {
+      return;
+    }
+    const record = {
       ...refusal,
       principalKind: principal?.kind ?? 'nobody',
       principalId: principal?.id ?? null,
-      outcome: status >= 500 ? 'failed' : 'refused',
+      outcome: status >= 500 ? ('failed' as const) : ('refused' as const),
       details: {},
+    };
+    await this.records.insert(scope ?? TenantScope.platform(), record).catch((error: unknown) => {
+      this.refusals.forget(kind, target);
+      throw error;
     });
   }
 

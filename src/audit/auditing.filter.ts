@@ -1,6 +1,5 @@
 import { type ArgumentsHost, Catch, Logger } from '@nestjs/common';
 import type { Response } from 'express';
-import { TooManyFailuresError, TooManyRequestsError } from '../access/access.errors.js';
 import type { GuardedRequest } from '../access/principal.js';
 import type { ProblemError } from '../http/problem.error.js';
 import { asProblemError, ProblemFilter } from '../http/problem.filter.js';
@@ -9,7 +8,7 @@ import { AuditLogService } from './audit-log.service.js';
 
 const OWN_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Answers a problem as ever, and before that puts on record what of a change was refused or failed. */
+/** Answers a problem as `ProblemFilter` does, after recording it if the route changes something. */
 @Catch()
 export class AuditingFilter extends ProblemFilter {
   private readonly auditLogger = new Logger('Audit');
@@ -27,7 +26,7 @@ export class AuditingFilter extends ProblemFilter {
 
   private async record(problem: ProblemError, request: GuardedRequest, requestId: string): Promise<void> {
     const { action, principal, scope, ip, params } = request;
-    if (action === undefined || isOneOfMany(problem)) {
+    if (action === undefined) {
       return;
     }
     const target = Object.values(params).find((value) => typeof value === 'string' && OWN_ID.test(value));
@@ -42,9 +41,4 @@ export class AuditingFilter extends ProblemFilter {
       this.auditLogger.warn(`${action} (request ${requestId}, ${code}) is not on record: ${error}`);
     }
   }
-}
-
-/** A flood must not become a flood of writes: of the calls over a limit the first is on record. */
-function isOneOfMany(problem: ProblemError): boolean {
-  return (problem instanceof TooManyFailuresError || problem instanceof TooManyRequestsError) && !problem.first;
 }

@@ -87,7 +87,7 @@ const PROBLEMS = {
   },
   429: {
     name: 'TooManyRequests',
-    description: 'Too many calls of this principal, or too many wrong credentials from this address',
+    description: 'Too many calls or open streams of this principal, or too many wrong credentials from this address',
     example: {
       instance: '/v1/sweeps',
       code: 'too_many_requests',

@@ -1,37 +1,44 @@
-import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
-import { Injectable, StreamableFile } from '@nestjs/common';
-import type { TenantScope } from '../access/tenant-scope.js';
+import { Injectable, Logger, type OnModuleDestroy, StreamableFile } from '@nestjs/common';
+import { TenantScope } from '../access/tenant-scope.js';
+import { messageOf } from '../database/database.errors.js';
+import { EventStream } from '../http/event-stream.js';
 import { OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepDto } from './sweep-answer.js';
+import { SweepWatch } from './sweep-watch.js';
 import { SweepsService } from './sweeps.service.js';
-
-const ASKED_EVERY_MS = 1_000;
 
 /** A count is a courtesy: where it takes longer than this, one does without. */
 const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: 'watched-reads' } as const;
 
-/** Proxies give up a connection on which nothing comes for a minute, some for half of one. */
-const SILENT_FOR_AT_MOST_MS = 15_000;
-
-/** Follows sweeps in the database, so that it doesn't matter which replica runs them. */
+/** Watches sweeps in the database, so that it doesn't matter which replica runs them. */
 @Injectable()
-export class SweepProgress {
+export class SweepProgress implements OnModuleDestroy {
+  private readonly logger = new Logger('Sweeps');
+  private readonly watches = new Map<string, SweepWatch>();
+  private isStopping = false;
+
   constructor(
     private readonly sweeps: SweepsService,
     private readonly executions: OverdueExecutionsRepository,
   ) {}
 
   /**
-   * Server-sent events: the sweep as it is now, and whenever it has changed, to its end.
+   * Server-sent events: the sweep as it is now, and whenever it has changed, until it ends. The streams of one sweep share
+   * one read a second; each is checked against its own scope before it joins.
    *
    * @throws SweepNotFoundError before the stream begins.
    */
   async watch(scope: TenantScope, sweepId: string): Promise<StreamableFile> {
-    const now = await this.sweeps.get(scope, sweepId);
-    const events = Readable.from(this.follow(scope, now), { objectMode: false });
-    const stream = new StreamableFile(events, { type: 'text/event-stream; charset=utf-8' });
-    return stream.setErrorHandler((_error, response) => response.destroy?.());
+    const sweep = await this.sweeps.get(scope, sweepId);
+    const stream = new EventStream();
+    stream.send('sweep', sweep);
+    if (sweep.status === 'running' && !this.isStopping) {
+      this.join(sweep, stream);
+    } else {
+      stream.finish();
+    }
+    const file = new StreamableFile(stream, { type: 'text/event-stream; charset=utf-8' });
+    return file.setErrorHandler((_error, response) => response.destroy?.());
   }
 
   /** How many executions a running sweep or undo still has before it. Reads all that is overdue, so ask it once a sweep. */
@@ -46,22 +53,26 @@ export class SweepProgress {
     return this.executions.count(scope, { projectId, agentId, timeoutSeconds, cutoff }, limit, COUNT_LIMITS);
   }
 
-  private async *follow(scope: TenantScope, first: SweepDto): AsyncIterable<string> {
-    let told = '';
-    let saidAt = performance.now();
-    for (let sweep = first; ; sweep = await this.sweeps.get(scope, first.id)) {
-      const data = JSON.stringify(sweep);
-      if (data !== told) {
-        yield `event: sweep\ndata: ${data}\n\n`;
-        [told, saidAt] = [data, performance.now()];
-      } else if (performance.now() - saidAt >= SILENT_FOR_AT_MOST_MS) {
-        yield ': nothing new\n\n';
-        saidAt = performance.now();
-      }
-      if (sweep.status !== 'running') {
-        return;
-      }
-      await delay(ASKED_EVERY_MS);
+  onModuleDestroy(): void {
+    this.isStopping = true;
+    for (const watch of this.watches.values()) {
+      watch.finish();
     }
+  }
+
+  private join(sweep: SweepDto, stream: EventStream): void {
+    const running = this.watches.get(sweep.id);
+    if (running && !running.isOver) {
+      running.add(stream);
+      return;
+    }
+    const scope = TenantScope.of(sweep.scope.tenantId);
+    const watch = new SweepWatch(() => this.sweeps.get(scope, sweep.id));
+    watch.add(stream);
+    this.watches.set(sweep.id, watch);
+    watch
+      .run()
+      .catch((error) => this.logger.warn(`The event streams of sweep ${sweep.id} broke off: ${messageOf(error)}`))
+      .finally(() => this.watches.get(sweep.id) === watch && this.watches.delete(sweep.id));
   }
 }

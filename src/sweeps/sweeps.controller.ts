@@ -71,7 +71,9 @@ export class SweepsController {
     operationId: 'watchSweep',
     summary: 'The counts of a sweep as they grow, as server-sent events; the stream ends with the sweep',
     description:
-      'Each event `sweep` carries the Sweep as `GET /v1/sweeps/{sweepId}` answers it; a comment comes when nothing changes.',
+      'Each event `sweep` carries the Sweep as `GET /v1/sweeps/{sweepId}` answers it; a comment comes when nothing changes. ' +
+      'The stream can end earlier: with the credential, with the replica, or if its reader takes nothing for 30 seconds. ' +
+      'Connect again as long as the last `status` is `running`.',
   })
   @ApiOkResponse({ content: { 'text/event-stream': { schema: { type: 'string' } } } })
   @Problems()

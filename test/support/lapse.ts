@@ -1,9 +1,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { Logger } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../../src/app.module.js';
 import { readConfiguration } from '../../src/config/configuration.js';
-import { APP_OPTIONS, configureApp } from '../../src/configure-app.js';
+import { createApp } from '../../src/configure-app.js';
 import { openDatabase } from '../../src/database/open-database.js';
 
 export const ADMIN_KEY = 'admin-key-of-the-tests-0123456789abcdef';
@@ -45,11 +44,10 @@ export class Lapse {
     });
     Object.assign(configuration, { housekeeping });
     const dataSource = await openDatabase(configuration);
-    const app = await NestFactory.create(AppModule.for(configuration, dataSource), APP_OPTIONS).catch(async (error) => {
+    const app = await createApp(AppModule.for(configuration, dataSource)).catch(async (error) => {
       await dataSource.destroy();
       throw error;
     });
-    configureApp(app);
     await app.listen(0, '127.0.0.1');
     const lapse = new Lapse(app, (await app.getUrl()).replace('localhost', '127.0.0.1'));
     Lapse.running.add(lapse);

@@ -1,26 +1,24 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ACCESS, type Access, AUDITED } from './access.decorators.js';
-import {
-  PlatformCredentialNeededError,
-  RoleMissingError,
-  RouteHiddenError,
-  UnauthenticatedError,
-} from './access.errors.js';
+import { UnauthenticatedError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
 import { FailedAttempts } from './failed-attempts.js';
 import type { GuardedRequest, Principal } from './principal.js';
-import { END_USER, includesRole } from './role.js';
 
-/** Stands before every route: turns the credential into a principal and compares it with what the route declares. */
+/**
+ * The first guard of every route: turns the credential into a principal. What the principal may do is decided after the
+ * rate limit, so that calls that are refused count as well.
+ */
 @Injectable()
-export class AccessGuard implements CanActivate {
+export class AuthenticationGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
     private readonly authenticator: Authenticator,
     private readonly failedAttempts: FailedAttempts,
   ) {}
 
+  /** @throws UnauthenticatedError, TooManyFailuresError, IssuerUnavailableError */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const access = this.reflector.get<Access | undefined>(ACCESS, context.getHandler());
     if (access?.to === 'all') {
@@ -28,16 +26,14 @@ export class AccessGuard implements CanActivate {
     }
     const request = context.switchToHttp().getRequest<GuardedRequest>();
     const action = this.reflector.get<string | undefined>(AUDITED, context.getHandler());
-    Object.assign(request, { action });
-    const principal = access && (await this.authenticate(access, bearerOf(request)));
+    const credential = bearerOf(request);
+    Object.assign(request, { action, credential });
+    const principal = access && (await this.authenticate(access, credential));
     if (!principal) {
       await this.failedAttempts.count(request.ip ?? '');
       throw new UnauthenticatedError();
     }
     Object.assign(request, { principal, scope: principal.scope });
-    if (access.to === 'role') {
-      assertAllowed(principal, access);
-    }
     return true;
   }
 
@@ -48,21 +44,6 @@ export class AccessGuard implements CanActivate {
     return access.to === 'cron'
       ? this.authenticator.authenticateCron(credential)
       : this.authenticator.authenticate(credential);
-  }
-}
-
-function assertAllowed(principal: Principal, access: Access & { to: 'role' }): void {
-  if (principal.role === END_USER) {
-    if (!access.orEndUser) {
-      throw new RouteHiddenError();
-    }
-    return;
-  }
-  if (!includesRole(principal.role, access.role)) {
-    throw new RoleMissingError(access.role);
-  }
-  if (access.of === 'platform' && principal.scope.tenantId !== null) {
-    throw new PlatformCredentialNeededError();
   }
 }
 
