@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { sharePackages } from './test/support/shared-packages.mjs';
 
 /** @type {import('jest').Config} */
@@ -10,7 +11,7 @@ export default {
   transform: { '\\.ts$': '@swc/jest' },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  // Most tests wait for a server most of the time.
-  maxWorkers: '100%',
+  // One more than there are processors: most tests wait for a server most of the time.
+  maxWorkers: availableParallelism() + 1,
   testTimeout: 30_000,
 };
