@@ -1,12 +1,11 @@
-import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { buildCommandLine, Command, type Ended } from './support/command-line.js';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Command, type Ended } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
 const cleanups: (() => Promise<unknown>)[] = [];
 
-beforeAll(buildCommandLine, 120_000);
 beforeEach(() => world.host.clear());
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) {
