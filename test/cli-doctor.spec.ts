@@ -1,14 +1,13 @@
-import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
-import { buildCommandLine, Command, type Ended } from './support/command-line.js';
+import { Command, type Ended } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
 const cleanups: (() => Promise<unknown>)[] = [];
 
-beforeAll(buildCommandLine, 120_000);
 beforeEach(async () => {
   await world.host.clear();
   await recordScheduledSweep('0 seconds');

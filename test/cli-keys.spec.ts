@@ -1,8 +1,8 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { auditLogOf, Command, type Ended, ME } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
 import { eventually } from './support/eventually.js';
 import { useWorld } from './support/world.js';
@@ -10,7 +10,6 @@ import { useWorld } from './support/world.js';
 const world = useWorld();
 const cleanups: (() => Promise<unknown>)[] = [];
 
-beforeAll(buildCommandLine, 120_000);
 beforeEach(() => world.host.pool.query('TRUNCATE lapse.audit_log'));
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) {

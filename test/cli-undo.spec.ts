@@ -1,12 +1,11 @@
-import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
-import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
+import { auditLogOf, Command, type Ended, ME } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
 import { ADA, roleOfLapse } from './support/people.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
-beforeAll(buildCommandLine, 120_000);
 beforeEach(() => world.host.pool.query('TRUNCATE lapse.audit_log'));
 afterEach(() => world.host.speedUp());
 

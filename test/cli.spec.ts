@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
-import { auditLogOf, buildCommandLine, Command, type Ended, ME } from './support/command-line.js';
+import { auditLogOf, Command, type Ended, ME } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
 import { useWorld } from './support/world.js';
 
@@ -11,10 +11,9 @@ const commands: Command[] = [];
 /** Begun first and looked at last: it waits some seconds for its database. */
 let away: Promise<Ended>;
 
-beforeAll(async () => {
-  await buildCommandLine();
+beforeAll(() => {
   away = Command.run(['migrate'], { DATABASE_URL: 'postgres://lapse:hunter2@127.0.0.1:1/none' });
-}, 120_000);
+});
 beforeEach(() => world.host.pool.query('TRUNCATE lapse.audit_log'));
 afterEach(async () => {
   for (const command of commands.splice(0)) {

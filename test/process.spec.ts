@@ -14,7 +14,7 @@ afterEach(async () => {
   await Promise.all(services.splice(0).map((service) => service.end('SIGKILL')));
 });
 
-/** The service as a process of its own, from its sources. */
+/** The service as a process of its own, as `npm start` starts it. */
 class Service {
   output = '';
   private readonly exited: Promise<unknown[]>;
@@ -30,7 +30,7 @@ class Service {
   }
 
   static run(environment: Record<string, string>): Service {
-    const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', 'src/main.ts'], {
+    const child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], {
       env: {
         PATH: process.env.PATH,
         HOST: '127.0.0.1',

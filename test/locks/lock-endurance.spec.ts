@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { PgBouncer, pgBouncerIsInstalled } from '../support/pgbouncer.js';
@@ -82,8 +81,8 @@ async function freezeHolder(route: Route): Promise<Frozen> {
 }
 
 async function startReplica(skewMs: number): Promise<void> {
-  const replica = fork(join(import.meta.dirname, 'ticking-replica.ts'), [world.databaseUrl], {
-    execArgv: ['--import', '@swc-node/register/esm-register', '--disable-warning=ExperimentalWarning'],
+  const replica = fork('dist/test/locks/ticking-replica.js', [world.databaseUrl], {
+    execArgv: ['--enable-source-maps'],
     env: { ...process.env, CLOCK_SKEW_MS: String(skewMs) },
   });
   replicas.push(replica);

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { eventually } from '../support/eventually.js';
 
 /** A replica in a process of its own (lock-replica.ts), told by messages what to do. */
@@ -15,10 +14,7 @@ export class LockProcess {
 
   /** @param module the implementation of the locks, beside this file. */
   static start(module: string): LockProcess {
-    const child = fork(join(import.meta.dirname, 'lock-replica.ts'), [module], {
-      execArgv: ['--import', '@swc-node/register/esm-register', '--disable-warning=ExperimentalWarning'],
-    });
-    return new LockProcess(child);
+    return new LockProcess(fork('dist/test/locks/lock-replica.js', [module], { execArgv: ['--enable-source-maps'] }));
   }
 
   /** Opens the locks over that way, and closes those that were open. */

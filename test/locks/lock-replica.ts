@@ -23,13 +23,13 @@ async function open(url: string): Promise<void> {
   say('opened');
 }
 
-/** Reads, then writes what it has read and one more: without a lock most of it is lost. */
+/** Reads, and writes one more five milliseconds later: without the lock, what others wrote meanwhile is lost. */
 async function count(databaseUrl: string, times: number): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   for (let time = 0; time < times; time += 1) {
     await locks?.withLock({ name: 'counter', onBusy: 'wait', waitFor: '80s' }, async () => {
-      const { rows } = await client.query('SELECT n FROM counter');
+      const { rows } = await client.query('SELECT n, pg_sleep(0.005) FROM counter');
       await client.query('UPDATE counter SET n = $1', [rows[0].n + 1]);
     });
   }

@@ -1,9 +1,6 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { userInfo } from 'node:os';
-import { promisify } from 'node:util';
-import pg from 'pg';
-import { testServer } from './databases.js';
 import type { Host } from './host.js';
 
 const PROGRAM = 'dist/cli.js';
@@ -16,18 +13,6 @@ export interface Ended {
   code: number | null;
   stdout: string;
   stderr: string;
-}
-
-/** Builds what changed, as `npm run lapse` does; one test file at a time, so that none runs what another is writing. */
-export async function buildCommandLine(): Promise<void> {
-  const turn = new pg.Client({ connectionString: testServer() });
-  await turn.connect();
-  try {
-    await turn.query('SELECT pg_advisory_lock(1)');
-    await promisify(execFile)(process.execPath, ['node_modules/typescript/bin/tsc', '--build', 'tsconfig.build.json']);
-  } finally {
-    await turn.end();
-  }
 }
 
 /** A command as a user starts it: the built program, with an environment that holds nothing but what is given. */

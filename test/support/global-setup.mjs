@@ -1,2 +1,7 @@
-// Jest would compile a .ts file here to CommonJS; from a module, Node's own import reads it as what it is.
-export { default } from './start-server.ts';
+import { buildPrograms } from './programs.mjs';
+
+export default async function setUp() {
+  await buildPrograms();
+  const { default: startServer } = await import('../../dist/test/support/start-server.js');
+  await startServer();
+}

@@ -1,1 +1,1 @@
-export { default } from './stop-server.ts';
+export { default } from '../../dist/test/support/stop-server.js';
