@@ -3,10 +3,9 @@ import { expect, test } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { TenantScope } from '../src/access/tenant-scope.js';
 import { inShortTransaction, RECORD_LIMITS } from '../src/database/short-transaction.js';
-import { BatchRunner } from '../src/sweeps/batch-runner.js';
+import { BatchRuns } from '../src/sweeps/batch-runs.service.js';
 import { FailuresRepository } from '../src/sweeps/failures.repository.js';
 import { OverdueExecutionsRepository } from '../src/sweeps/overdue-executions.repository.js';
-import { SweepCountsRepository } from '../src/sweeps/sweep-counts.repository.js';
 import type { SweepPlan } from '../src/sweeps/sweep-plan.js';
 import { SweepsRepository } from '../src/sweeps/sweeps.repository.js';
 import { TimeoutJob } from '../src/sweeps/timeout-job.js';
@@ -40,14 +39,13 @@ async function sweepWithoutLock(batchSize: number): Promise<{ timedOut: number; 
     sweeps.start(PLAN.scope, record, transaction),
   );
   const due = { projectId: null, agentId: null, timeoutSeconds: PLAN.timeoutSeconds, cutoff };
-  const repositories = [
-    app.get(OverdueExecutionsRepository),
-    app.get(FailuresRepository),
-    app.get(SweepCountsRepository),
-  ] as const;
-  const job = new TimeoutJob(...repositories, { id, plan: PLAN, due });
+  const job = new TimeoutJob(app.get(OverdueExecutionsRepository), app.get(FailuresRepository), {
+    id,
+    plan: PLAN,
+    due,
+  });
   const limits = { batchSize, partitions: 1, limit: null, timeBudget: null, capacity: PLAN.capacity };
-  await new BatchRunner(app.get(DataSource), job, limits, new AbortController().signal).run();
+  await app.get(BatchRuns).run(job, { id, scope: PLAN.scope }, limits, new AbortController().signal);
   const { timedOut, skipped, failed } = (await sweeps.find(PLAN.scope, id)) ?? {
     timedOut: -1,
     skipped: -1,

@@ -43,10 +43,6 @@ export interface BatchJob<Item extends BatchItem> {
   /** With no items it shows that the statement itself works. */
   processBatch(items: readonly Item[], mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome>;
   recordFailure(item: Item, failure: Failure, mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome>;
-  /** What the transaction with this mark did; undefined if it was not committed. */
-  outcomeOf(mark: BatchMark): Promise<BatchOutcome | undefined>;
-  /** Whether somebody has asked to stop the run. */
-  isCancelRequested(transaction: QueryRunner): Promise<boolean>;
   /** Leaves a tenant alone for a while: each of its latest attempts failed with this error. */
   backOff(tenantId: string, failure: Failure): Promise<void>;
   /** Ends what `backOff` began: one of the tenant's items was processed, or none is left. */

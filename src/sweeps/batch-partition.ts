@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource, QueryRunner } from 'typeorm';
+import type { TenantScope } from '../access/tenant-scope.js';
 import { DatabaseBusyError } from '../database/database.errors.js';
 import { inShortTransaction, type TransactionLimits } from '../database/short-transaction.js';
 import {
@@ -10,6 +11,7 @@ import {
   sqlStateOf,
 } from '../database/sql-state.js';
 import type { BatchItem, BatchJob, BatchMark, BatchOutcome, Failure } from './batch-job.js';
+import type { SweepCountsRepository } from './sweep-counts.repository.js';
 import { BatchCommittedError, UpdateSuppressedError } from './sweeps.errors.js';
 
 /** Short, because a batch keeps its rows locked: a host that wants to change one of them waits for as long. */
@@ -32,7 +34,10 @@ export class BatchPartition<Item extends BatchItem> {
 
   constructor(
     private readonly dataSource: DataSource,
+    private readonly counts: SweepCountsRepository,
     private readonly job: BatchJob<Item>,
+    /** The record of the run: its sweep or undo. */
+    private readonly record: { id: string; scope: TenantScope },
     private readonly partition: number,
     private readonly limits: TransactionLimits,
     private readonly signal: AbortSignal,
@@ -102,10 +107,10 @@ export class BatchPartition<Item extends BatchItem> {
     let isUnknown = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const committed = isUnknown ? await this.job.outcomeOf(mark) : undefined;
+        const committed = isUnknown ? await this.outcomeOf(mark) : undefined;
         return await inShortTransaction(this.dataSource, this.limits, async (transaction) => ({
           ...(committed ?? (await work(mark, transaction))),
-          cancelRequested: await this.job.isCancelRequested(transaction),
+          cancelRequested: await this.counts.isCancelRequested(this.record.scope, this.record.id, transaction),
         }));
       } catch (error) {
         isUnknown ||= isServerError(error) || error instanceof BatchCommittedError;
@@ -116,6 +121,12 @@ export class BatchPartition<Item extends BatchItem> {
         await delay(backoffMs, undefined, { signal: this.signal }).catch(() => undefined);
       }
     }
+  }
+
+  /** What the transaction with this mark did; undefined if it was not committed. */
+  private outcomeOf(mark: BatchMark): Promise<BatchOutcome | undefined> {
+    const { scope, id } = this.record;
+    return this.counts.outcomeOf(scope, id, mark, this.limits.capacity ?? 'sweeps');
   }
 }
 

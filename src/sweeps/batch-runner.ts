@@ -1,8 +1,8 @@
-import type { DataSource } from 'typeorm';
 import type { Capacity } from '../database/capacity.js';
+import type { TransactionLimits } from '../database/short-transaction.js';
 import type { BatchItem, BatchJob } from './batch-job.js';
-import { BATCH_LIMITS, BatchPartition, isFaultOfItems, isTooSlow } from './batch-partition.js';
-import { RunState } from './run-state.js';
+import { BATCH_LIMITS, type BatchPartition, isFaultOfItems, isTooSlow } from './batch-partition.js';
+import { type RunEnd, RunState } from './run-state.js';
 import { TenantPass } from './tenant-pass.js';
 
 /** Where a run ends at the latest, and what it may use. */
@@ -17,9 +17,6 @@ export interface RunLimits {
   timeBudget: number | null;
   capacity: Capacity;
 }
-
-/** Why a run ended. `done`: nothing is left, or the limit or the time budget is reached. */
-export type RunEnd = 'done' | 'cancelled' | 'stopped';
 
 /** Keys that are remembered at a time, some 200 bytes each. */
 const PAGE_SIZE = 20_000;
@@ -54,18 +51,15 @@ export class BatchRunner<Item extends BatchItem> {
   private readonly setAside = new Map<string, Item[]>();
 
   constructor(
-    dataSource: DataSource,
     private readonly job: BatchJob<Item>,
+    createPartition: (number: number, limits: TransactionLimits) => BatchPartition<Item>,
     private readonly limits: RunLimits,
     signal: AbortSignal,
   ) {
     this.size = limits.batchSize;
     this.state = new RunState(limits, signal);
-    this.workers = Array.from(
-      { length: limits.partitions },
-      (_, number) =>
-        new BatchPartition(dataSource, job, number, { ...BATCH_LIMITS, capacity: limits.capacity }, signal),
-    );
+    const batchLimits = { ...BATCH_LIMITS, capacity: limits.capacity };
+    this.workers = Array.from({ length: limits.partitions }, (_, number) => createPartition(number, batchLimits));
   }
 
   /** @throws whatever the database reports after several attempts, or reports of the statement rather than of an item. */

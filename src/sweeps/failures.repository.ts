@@ -12,7 +12,7 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Failure } from './batch-job.js';
 import type { FailureEntity } from './failure.entity.js';
 import type { DueExecution } from './overdue-executions.repository.js';
-import { countBatchSql } from './sweep-counts.repository.js';
+import { countBatchSql } from './sweep-counts.sql.js';
 import { BatchCommittedError } from './sweeps.errors.js';
 import { HOUSEKEEPING_LIMITS } from './sweeps.repository.js';
 

@@ -10,7 +10,7 @@ import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
 import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
-import { countBatchSql } from './sweep-counts.repository.js';
+import { countBatchSql } from './sweep-counts.sql.js';
 import { BatchCommittedError } from './sweeps.errors.js';
 import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
 

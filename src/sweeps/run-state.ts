@@ -1,5 +1,7 @@
 import type { ProcessedBatch } from './batch-partition.js';
-import type { RunEnd } from './batch-runner.js';
+
+/** Why a run ended. `done`: nothing is left, or the limit or the time budget is reached. */
+export type RunEnd = 'done' | 'cancelled' | 'stopped';
 
 /** How far a run is and whether it goes on; all its workers share it. */
 export class RunState {

@@ -7,7 +7,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { messageOf } from '../database/database.errors.js';
 import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
-import type { RunEnd } from './batch-runner.js';
+import type { RunEnd } from './run-state.js';
 import type { SweepEntity } from './sweep.entity.js';
 import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
 

@@ -1,16 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import { Configuration } from '../config/configuration.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import { LockBusy } from '../locks/lock-options.js';
 import { lockSignal } from '../locks/lock-signal.js';
 import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
-import { BatchRunner, type RunEnd, type RunLimits } from './batch-runner.js';
+import type { RunLimits } from './batch-runner.js';
+import { BatchRuns } from './batch-runs.service.js';
 import { FailuresRepository } from './failures.repository.js';
 import { type Due, OverdueExecutionsRepository } from './overdue-executions.repository.js';
+import type { RunEnd } from './run-state.js';
 import type { SweepEntity } from './sweep.entity.js';
-import { SweepCountsRepository } from './sweep-counts.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepsRepository } from './sweeps.repository.js';
@@ -23,12 +22,11 @@ const COUNT_LIMITS = { statementTimeout: 120_000, lockTimeout: 1_000 } as const;
 @Injectable()
 export class SweepRunner {
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly runs: BatchRuns,
     private readonly configuration: Configuration,
     private readonly watched: WatchedTable,
     private readonly records: SweepRecords,
     private readonly sweeps: SweepsRepository,
-    private readonly counts: SweepCountsRepository,
     private readonly executions: OverdueExecutionsRepository,
     private readonly failures: FailuresRepository,
   ) {}
@@ -63,8 +61,8 @@ export class SweepRunner {
   }
 
   private timeOutAll(plan: SweepPlan, id: string, due: Due, signal: AbortSignal): Promise<RunEnd> {
-    const job = new TimeoutJob(this.executions, this.failures, this.counts, { id, plan, due });
-    return new BatchRunner(this.dataSource, job, this.limitsOf(plan), signal).run();
+    const job = new TimeoutJob(this.executions, this.failures, { id, plan, due });
+    return this.runs.run(job, { id, scope: plan.scope }, this.limitsOf(plan), signal);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ExecutionsModule } from '../executions/executions.module.js';
+import { BatchRuns } from './batch-runs.service.js';
 import { FailuresController } from './failures.controller.js';
 import { FailuresRepository } from './failures.repository.js';
 import { FailuresService } from './failures.service.js';
@@ -23,6 +24,7 @@ import { SweepsService } from './sweeps.service.js';
   imports: [ExecutionsModule, TypeOrmModule.forFeature([SweepEntity])],
   controllers: [SweepsController, FailuresController],
   providers: [
+    BatchRuns,
     FailuresRepository,
     FailuresService,
     OverdueExecutionsRepository,
@@ -38,6 +40,6 @@ import { SweepsService } from './sweeps.service.js';
     SweepsScheduler,
     SweepsService,
   ],
-  exports: [Housekeeping, RequestedSweeps, SweepCountsRepository, SweepLockNames, SweepRecords, SweepsService],
+  exports: [BatchRuns, Housekeeping, SweepLockNames, SweepRecords, SweepsService],
 })
 export class SweepsModule {}

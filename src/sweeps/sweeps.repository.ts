@@ -9,7 +9,7 @@ import { inShortTransaction, queryOnce, RECORD_LIMITS } from '../database/short-
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
-import { endSweepsSql, sweepsWithCounts } from './sweep-counts.repository.js';
+import { endSweepsSql, sweepsWithCounts } from './sweep-counts.sql.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 export interface SweepFilter {

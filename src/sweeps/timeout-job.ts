@@ -2,7 +2,6 @@ import type { QueryRunner } from 'typeorm';
 import type { BatchJob, BatchMark, BatchOutcome, FailingTenants, Failure, Search } from './batch-job.js';
 import type { FailuresRepository } from './failures.repository.js';
 import type { Due, DueExecution, OverdueExecutionsRepository } from './overdue-executions.repository.js';
-import type { SweepCountsRepository } from './sweep-counts.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
 
 /** The job of a sweep: times out what is overdue, oldest first. */
@@ -10,7 +9,6 @@ export class TimeoutJob implements BatchJob<DueExecution> {
   constructor(
     private readonly executions: OverdueExecutionsRepository,
     private readonly failures: FailuresRepository,
-    private readonly counts: SweepCountsRepository,
     private readonly sweep: { id: string; plan: SweepPlan; due: Due },
   ) {}
 
@@ -44,16 +42,6 @@ export class TimeoutJob implements BatchJob<DueExecution> {
   recordFailure(execution: DueExecution, failure: Failure, mark: BatchMark, transaction: QueryRunner) {
     const { id: sweepId, plan } = this.sweep;
     return this.failures.record(plan.scope, { execution, sweepId, mark, ...failure }, transaction);
-  }
-
-  outcomeOf(mark: BatchMark): Promise<BatchOutcome | undefined> {
-    const { id, plan } = this.sweep;
-    return this.counts.outcomeOf(plan.scope, id, mark, plan.capacity);
-  }
-
-  isCancelRequested(transaction: QueryRunner): Promise<boolean> {
-    const { id, plan } = this.sweep;
-    return this.counts.isCancelRequested(plan.scope, id, transaction);
   }
 
   backOff(tenantId: string, failure: Failure): Promise<void> {

@@ -2,7 +2,6 @@ import { Logger } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import type { BatchJob, BatchMark, BatchOutcome, FailingTenants, Failure, Search } from '../sweeps/batch-job.js';
-import type { SweepCountsRepository } from '../sweeps/sweep-counts.repository.js';
 import type { FoundTimeout, ReopeningsRepository } from './reopenings.repository.js';
 
 /** An undo that is on record. */
@@ -21,7 +20,6 @@ export class ReopenJob implements BatchJob<FoundTimeout> {
 
   constructor(
     private readonly reopenings: ReopeningsRepository,
-    private readonly counts: SweepCountsRepository,
     private readonly undo: RecordedUndo,
   ) {}
 
@@ -53,14 +51,6 @@ export class ReopenJob implements BatchJob<FoundTimeout> {
   recordFailure(item: FoundTimeout, { reason }: Failure, mark: BatchMark, transaction: QueryRunner) {
     const { id, scope } = this.undo;
     return this.reopenings.recordFailure(scope, { timeoutId: item.id, undo: { id, mark }, reason }, transaction);
-  }
-
-  outcomeOf(mark: BatchMark): Promise<BatchOutcome | undefined> {
-    return this.counts.outcomeOf(this.undo.scope, this.undo.id, mark, 'sweeps');
-  }
-
-  isCancelRequested(transaction: QueryRunner): Promise<boolean> {
-    return this.counts.isCancelRequested(this.undo.scope, this.undo.id, transaction);
   }
 
   async backOff(tenantId: string, { reason }: Failure): Promise<void> {

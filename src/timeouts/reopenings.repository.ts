@@ -14,7 +14,7 @@ import {
   readBackReopened,
   rowUpdatedAt,
 } from '../sweeps/host-triggers.sql.js';
-import { countBatchSql } from '../sweeps/sweep-counts.repository.js';
+import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
 import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
 import { REOPENING_SETTING } from './late-approval-guard.sql.js';

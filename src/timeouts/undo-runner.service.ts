@@ -1,6 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import type { Caller } from '../access/principal.js';
 import { TenantScope } from '../access/tenant-scope.js';
 import { Configuration } from '../config/configuration.js';
@@ -8,9 +6,8 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { LockBusy } from '../locks/lock-options.js';
 import { lockSignal } from '../locks/lock-signal.js';
 import { WithAdvisoryLock } from '../locks/with-advisory-lock.decorator.js';
-import { BatchRunner } from '../sweeps/batch-runner.js';
+import { BatchRuns } from '../sweeps/batch-runs.service.js';
 import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
-import { SweepCountsRepository } from '../sweeps/sweep-counts.repository.js';
 import { SweepRecords } from '../sweeps/sweep-records.service.js';
 import { ReopenJob } from './reopen-job.js';
 import { ReopeningsRepository } from './reopenings.repository.js';
@@ -30,10 +27,9 @@ const PARTITIONS = 3;
 @Injectable()
 export class UndoRunner {
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly runs: BatchRuns,
     private readonly configuration: Configuration,
     private readonly records: SweepRecords,
-    private readonly counts: SweepCountsRepository,
     private readonly watched: WatchedTable,
     private readonly reopenings: ReopeningsRepository,
   ) {}
@@ -60,7 +56,7 @@ export class UndoRunner {
     onStarted?.(id);
     const signal = lockSignal();
     const undo = { id, scope, sweepId: undone.id, by: requestedBy.principal.id, reason };
-    const job = new ReopenJob(this.reopenings, this.counts, undo);
+    const job = new ReopenJob(this.reopenings, undo);
     const limits = {
       batchSize: this.configuration.sweepBatchSize,
       partitions: PARTITIONS,
@@ -68,7 +64,7 @@ export class UndoRunner {
       timeBudget: null,
       capacity: 'sweeps',
     } as const;
-    return this.records.end(scope, id, signal, () => new BatchRunner(this.dataSource, job, limits, signal).run());
+    return this.records.end(scope, id, signal, () => this.runs.run(job, { id, scope }, limits, signal));
   }
 }
 
