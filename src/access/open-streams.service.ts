@@ -1,6 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Response } from 'express';
 import { messageOf } from '../database/database.errors.js';
 import { TooManyStreamsError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
@@ -37,7 +37,7 @@ export class OpenStreams {
    *
    * @throws TooManyStreamsError
    */
-  add({ principal, credential, socket }: GuardedRequest, response: Response): void {
+  add({ principal, credential, socket }: GuardedRequest, response: ServerResponse): void {
     if (!principal || credential === undefined || socket.destroyed) {
       return;
     }
