@@ -25,7 +25,7 @@ afterEach(async () => {
 
 /** A replica as a process of its own, because only a process can be frozen. */
 function startReplica(): ChildProcess {
-  const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', 'src/main.ts'], {
+  const child = spawn(process.execPath, ['dist/main.js'], {
     env: {
       PATH: process.env.PATH,
       HOST: '127.0.0.1',
@@ -53,7 +53,12 @@ test('if the replica that sweeps is frozen, another one says so, takes over, and
   await host.suspendMany(3_000, 31);
   await host.slowDown(0.004);
   replica = startReplica();
-  const [{ id }] = await eventually(sweeps, ([first]) => first?.timed_out > 50, 30_000);
+  await eventually(
+    () => host.count('failed'),
+    (count) => count > 50,
+    30_000,
+  );
+  const [{ id }] = await sweeps();
 
   replica.kill('SIGSTOP');
   const other = await Lapse.start(world.databaseUrl, SCHEDULE);

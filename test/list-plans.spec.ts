@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from '@jest/globals';
+import type pg from 'pg';
 import { DataSource } from 'typeorm';
 import { TenantScope } from '../src/access/tenant-scope.js';
 import { AuditLogRepository } from '../src/audit/audit-log.repository.js';
@@ -64,6 +65,23 @@ beforeAll(async () => {
 
 type Query = (sql: string, parameters?: unknown[]) => Promise<never>;
 
+type Explained = (query: Query) => Query;
+
+/** The driver's connection, whose answers are wrapped once more. */
+function explainedConnection(connection: pg.PoolClient, explained: Explained): pg.PoolClient {
+  const query: Query = async (sql, parameters) => (await connection.query(sql, parameters)).rows as never;
+  const ask = explained(query);
+  return new Proxy(connection, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name);
+      if (name === 'query') {
+        return async (sql: string, parameters?: unknown[]) => ({ rows: await ask(sql, parameters) });
+      }
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
 /** Runs what a repository asks with EXPLAIN ANALYZE before it, and hands back every node of the plans. */
 async function planOf(ask: () => Promise<unknown>): Promise<Node[]> {
   const dataSource = lapse.app.get(DataSource);
@@ -84,6 +102,8 @@ async function planOf(ask: () => Promise<unknown>): Promise<Node[]> {
   dataSource.createQueryRunner = (...given) => {
     const runner = createQueryRunner.apply(dataSource, given);
     runner.query = explained(runner.query.bind(runner) as Query) as never;
+    const { connect } = runner;
+    runner.connect = async () => explainedConnection(await connect.call(runner), explained);
     return runner;
   };
   try {

@@ -37,3 +37,15 @@ test('every method of a repository takes the tenant scope first, or says in its 
   );
   expect(unscoped).toEqual([]);
 });
+
+test('nothing but the database layer sends statements outside a short transaction', async () => {
+  const files = (await readdir('src', { recursive: true })).filter(
+    (file) => file.endsWith('.ts') && !file.startsWith(join('database', '')) && !file.endsWith('.spec.ts'),
+  );
+  const outside = /\bdataSource\s*\.(query|transaction|createQueryRunner|manager|getRepository)\b/i;
+  const offending = await Promise.all(
+    files.map(async (file) => (outside.test(await readFile(join('src', file), 'utf8')) ? [file] : [])),
+  );
+  expect(files.length).toBeGreaterThan(100);
+  expect(offending.flat()).toEqual([]);
+});

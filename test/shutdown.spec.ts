@@ -74,8 +74,8 @@ const ROWS = 3_000;
 /** Begins a download of the ledger, of which nothing is read yet but its head. */
 async function download(): Promise<IncomingMessage> {
   await world.host.pool.query(
-    `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, suspended_since, deadline, timed_out_at)
-     SELECT '01890000-0000-7000-8000-00000000000a', 'acme', 'support', n::text, repeat('x', 3000), now(), now(), now()
+    `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id, tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
+     SELECT '01890000-0000-7000-8000-00000000000a', 'acme', 'support', n::text, repeat('x', 1000), repeat('x', 1000), repeat('x', 1000), repeat('x', 1000), now(), now(), now()
        FROM generate_series(1, $1::int) n`,
     [ROWS],
   );

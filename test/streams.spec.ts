@@ -38,8 +38,8 @@ afterEach(() => {
 
 const fillLedger = () =>
   world.host.pool.query(
-    `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, suspended_since, deadline, timed_out_at)
-     SELECT '${SWEEP}', 'acme', 'support', n::text, repeat('x', 3000), now(), now(), now() FROM generate_series(1, ${ROWS}) n`,
+    `INSERT INTO lapse.timeouts (sweep_id, tenant_id, project_id, execution_id, agent_id, conversation_id, tool_call_id, tool_name, suspended_since, deadline, timed_out_at)
+     SELECT '${SWEEP}', 'acme', 'support', n::text, repeat('x', 1000), repeat('x', 1000), repeat('x', 1000), repeat('x', 1000), now(), now(), now() FROM generate_series(1, ${ROWS}) n`,
   );
 
 /** An answer of which nothing is read until somebody asks for it. */

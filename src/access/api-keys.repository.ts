@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
 import { type DataSource, type EntityManager, IsNull, Repository } from 'typeorm';
-import { inShortTransaction, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
+import { inShortTransaction, queryOnce, queryRow, RECORD_LIMITS } from '../database/short-transaction.js';
 import { ApiKeyEntity } from './api-key.entity.js';
 import type { TenantScope } from './tenant-scope.js';
 
@@ -26,7 +26,7 @@ export class ApiKeysRepository {
    * not be told by the time that it takes to say so.
    */
   async findAcrossTenants(publicId: string): Promise<KeptKey> {
-    const [row] = await queryOnce<KeptKey>(
+    return queryRow<KeptKey>(
       this.dataSource,
       RECORD_LIMITS,
       `SELECT coalesce(k.id, '00000000-0000-0000-0000-000000000000') AS id, coalesce(k.public_id, asked.public_id) AS "publicId",
@@ -38,7 +38,6 @@ export class ApiKeysRepository {
          LEFT JOIN ${this.keys.metadata.tablePath} k ON k.public_id = asked.public_id`,
       [publicId],
     );
-    return row as KeptKey;
   }
 
   /** The secrets' hashes of those keys that exist, of whichever tenants, and are neither revoked nor expired. */

@@ -117,6 +117,17 @@ export async function queryOnce<Row>(
   });
 }
 
+/** The same for a statement that always returns a row. */
+export async function queryRow<Row>(
+  dataSource: DataSource,
+  limits: TransactionLimits,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<Row> {
+  const [row] = await queryOnce<Row>(dataSource, limits, sql, parameters);
+  return row as Row;
+}
+
 async function withConnection<T>(
   dataSource: DataSource,
   limits: TransactionLimits,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
-import { inShortTransaction, queryOnce } from '../database/short-transaction.js';
+import { inShortTransaction, queryOnce, type TransactionLimits } from '../database/short-transaction.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from '../database/sql-state.js';
 import {
@@ -14,8 +14,10 @@ import {
 } from './watched-table.errors.js';
 import { WatchedTable } from './watched-table.js';
 
-/** A read waits a second for whoever locks the table, as a migration of the host's does. */
-const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: 'watched-reads' } as const;
+/** A read waits a second for a lock that somebody has on the table, as a migration of the host's takes one. */
+const LOCK_TIMEOUT_MS = 1_000;
+const REPEATED_LOCK_TIMEOUT_MS = 50;
+const LIMITS = { statementTimeout: 10_000, capacity: 'watched-reads' } as const;
 const HOLDER_LIMITS = { statementTimeout: 1_000, lockTimeout: 500 };
 
 /** A change of the table that raises no error, such as from `timestamp` to `timestamptz`, is noticed within this time. */
@@ -33,11 +35,22 @@ const CHANGED_TABLE = ['42703', '42P01', '42883', '42804', '22P02', '0A000'];
 @Injectable()
 export class WatchedReads {
   private holder: Promise<TableLockHolder | undefined> | undefined;
+  private lockedAt = Number.NEGATIVE_INFINITY;
+  /** While the table is known to be locked, reads that waited for a connection don't wait as long again. */
+  private readonly limits: TransactionLimits;
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly watched: WatchedTable,
-  ) {}
+  ) {
+    const isLocked = () => performance.now() - this.lockedAt < LOCK_TIMEOUT_MS;
+    this.limits = {
+      ...LIMITS,
+      get lockTimeout() {
+        return isLocked() ? REPEATED_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS;
+      },
+    };
+  }
 
   /**
    * Reads with one statement.
@@ -49,7 +62,7 @@ export class WatchedReads {
     return this.attempt(() => {
       const parameters = new SqlParameters();
       const sql = build(parameters);
-      return queryOnce(this.dataSource, LIMITS, sql, parameters.values);
+      return queryOnce(this.dataSource, this.limits, sql, parameters.values);
     });
   }
 
@@ -59,7 +72,7 @@ export class WatchedReads {
    * @throws as `read` does.
    */
   run<T>(work: (transaction: QueryRunner) => Promise<T>): Promise<T> {
-    return this.attempt(() => inShortTransaction(this.dataSource, LIMITS, work));
+    return this.attempt(() => inShortTransaction(this.dataSource, this.limits, work));
   }
 
   /** If the table seems to have changed, it is inspected again and read once more. */
@@ -81,6 +94,7 @@ export class WatchedReads {
   private async explain(error: unknown): Promise<unknown> {
     const state = sqlStateOf(error) ?? '';
     if (state === LOCK_NOT_AVAILABLE) {
+      this.lockedAt = performance.now();
       return new WatchedTableLockedError(await this.findHolder(), error);
     }
     if (state === QUERY_CANCELED) {

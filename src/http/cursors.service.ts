@@ -3,7 +3,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { schemaOf } from '../database/schema-of.js';
-import { queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
+import { queryRow, RECORD_LIMITS } from '../database/short-transaction.js';
 import { InvalidInputError } from './problem.error.js';
 
 /** A keyset position: the sort key of the last item of a page, as the database wrote it. */
@@ -22,12 +22,12 @@ export class Cursors implements OnModuleInit {
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
   async onModuleInit(): Promise<void> {
-    const [row] = await queryOnce<{ value: Buffer }>(
+    const { value } = await queryRow<{ value: Buffer }>(
       this.dataSource,
       RECORD_LIMITS,
       `SELECT value FROM ${schemaOf(this.dataSource)}.secrets WHERE name = 'cursors'`,
     );
-    this.key = row?.value as Buffer;
+    this.key = value;
   }
 
   seal(position: Position, list: string): string {

@@ -5,7 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { shortened } from '../database/bounded-page.js';
 import type { Capacity } from '../database/capacity.js';
 import { schemaOf } from '../database/schema-of.js';
-import { queryOnce, type TransactionLimits } from '../database/short-transaction.js';
+import { queryOnce, queryRow, type TransactionLimits } from '../database/short-transaction.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
@@ -59,7 +59,7 @@ export class OverdueExecutionsRepository {
   /** How many a sweep would time out now, counted up to `limit`. */
   async count(scope: TenantScope, due: Due, limit: number | null, limits: TransactionLimits): Promise<number> {
     const parameters = new SqlParameters();
-    const [row] = await queryOnce<{ count: number }>(
+    const { count } = await queryRow<{ count: number }>(
       this.dataSource,
       { ...limits, plans: 'any' },
       `SELECT count(*)::int AS count FROM (
@@ -70,7 +70,7 @@ export class OverdueExecutionsRepository {
           LIMIT ${limit ?? 'ALL'}) due`,
       parameters.values,
     );
-    return row?.count ?? 0;
+    return count;
   }
 
   /**

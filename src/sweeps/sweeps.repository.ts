@@ -100,15 +100,15 @@ export class SweepsRepository {
         ),
         [id, status, error, scope.tenantId],
       );
-      return this.findIn(transaction, scope, id);
+      return this.findIn(scope, id, transaction);
     });
   }
 
   find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
-    return inShortTransaction(this.dataSource, RECORD_LIMITS, (transaction) => this.findIn(transaction, scope, id));
+    return inShortTransaction(this.dataSource, RECORD_LIMITS, (transaction) => this.findIn(scope, id, transaction));
   }
 
-  async findIn(transaction: QueryRunner, scope: TenantScope, id: string): Promise<SweepEntity | null> {
+  async findIn(scope: TenantScope, id: string, transaction: QueryRunner): Promise<SweepEntity | null> {
     const parameters = new SqlParameters();
     const [sweep] = await transaction.query(
       `SELECT ${entityColumns(this.sweeps)} FROM ${this.withCounts} e

@@ -135,7 +135,7 @@ export class SweepsService {
     const { scope } = caller;
     return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
       const isRunning = await this.sweeps.requestCancel(scope, id, transaction);
-      const sweep = await this.sweeps.findIn(transaction, scope, id);
+      const sweep = await this.sweeps.findIn(scope, id, transaction);
       if (!sweep) {
         throw new SweepNotFoundError();
       }

@@ -1,3 +1,4 @@
+import { queryRow, RECORD_LIMITS } from '../../database/short-transaction.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 
@@ -9,7 +10,11 @@ export const clockCheck: Check = {
   needs: 'database',
   async look({ dataSource }) {
     const before = Date.now();
-    const [{ ms }] = await dataSource.query('SELECT extract(epoch FROM clock_timestamp())::float * 1000 AS ms');
+    const { ms } = await queryRow<{ ms: number }>(
+      dataSource,
+      RECORD_LIMITS,
+      'SELECT extract(epoch FROM clock_timestamp())::float * 1000 AS ms',
+    );
     const after = Date.now();
     // The database looked at its clock somewhere in between; what the way took is no difference.
     const skew = ms < before ? ms - before : ms > after ? ms - after : 0;

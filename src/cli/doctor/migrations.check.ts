@@ -1,4 +1,5 @@
 import { type DataSource, MigrationExecutor } from 'typeorm';
+import { queryRow, RECORD_LIMITS } from '../../database/short-transaction.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 
@@ -27,7 +28,9 @@ export const migrationsCheck: Check = {
 };
 
 async function remedyFor(schema: string, dataSource: DataSource): Promise<string> {
-  const [{ mayCreate, role }] = await dataSource.query(
+  const { mayCreate, role } = await queryRow<{ mayCreate: boolean; role: string }>(
+    dataSource,
+    RECORD_LIMITS,
     `SELECT current_user AS role, coalesce(
        (SELECT has_schema_privilege(oid, 'CREATE, USAGE') FROM pg_namespace WHERE nspname = $1),
        has_database_privilege(current_database(), 'CREATE')) AS "mayCreate"`,

@@ -1,3 +1,4 @@
+import { queryRow, RECORD_LIMITS } from '../../database/short-transaction.js';
 import { NEEDED_COLUMNS } from '../../executions/watched-table.js';
 import type { Check } from './check.js';
 import { fail, ok, warn } from './finding.js';
@@ -9,7 +10,9 @@ export const privilegesCheck: Check = {
   name: 'privileges',
   needs: 'watched-table',
   async look({ dataSource, watched }) {
-    const [found] = await dataSource.query(
+    const found = await queryRow<Record<'usage' | 'select' | 'update' | 'policies', boolean> & { role: string }>(
+      dataSource,
+      RECORD_LIMITS,
       `SELECT current_user AS role, row_security_active(t.oid) AS policies,
               has_schema_privilege(t.relnamespace, 'USAGE') AS usage,
               (SELECT bool_and(has_column_privilege(t.oid, name, 'SELECT')) FROM unnest($2::text[]) name) AS "select",
@@ -18,7 +21,9 @@ export const privilegesCheck: Check = {
       [watched.name, NEEDED_COLUMNS, WRITTEN_COLUMNS],
     );
     const role = `"${found.role}"`;
-    const table = ['select', 'update'].filter((privilege) => !found[privilege]).map((name) => name.toUpperCase());
+    const table = (['select', 'update'] as const)
+      .filter((privilege) => !found[privilege])
+      .map((name) => name.toUpperCase());
     const grants = [
       found.usage ? [] : [`GRANT USAGE ON SCHEMA "${watched.schema}" TO ${role};`],
       table.length === 0 ? [] : [`GRANT ${table.join(', ')} ON ${watched.name} TO ${role};`],

@@ -1,3 +1,4 @@
+import { queryRow, RECORD_LIMITS } from '../../database/short-transaction.js';
 import type { Check } from './check.js';
 import { fail, ok, warn } from './finding.js';
 
@@ -8,7 +9,9 @@ export const versionCheck: Check = {
   name: 'version',
   needs: 'database',
   async look({ dataSource }) {
-    const [{ version, number }] = await dataSource.query(
+    const { version, number } = await queryRow<{ version: string; number: number }>(
+      dataSource,
+      RECORD_LIMITS,
       `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`,
     );
     const major = Math.floor(number / 10_000);
