@@ -49,19 +49,10 @@ const MAX_ATTEMPTS = 4;
 const SETTINGS = `
   SET LOCAL TimeZone = 'UTC';
   SET LOCAL DateStyle = 'ISO, YMD';
-  SET LOCAL IntervalStyle = 'postgres';
   SET LOCAL extra_float_digits = 1;
-  SET LOCAL bytea_output = 'hex';
   SET LOCAL array_nulls = on;
   SET LOCAL quote_all_identifiers = off;
-  SET LOCAL enable_nestloop = on;
-  SET LOCAL enable_indexscan = on;
-  SET LOCAL enable_tidscan = on;
-  SET LOCAL idle_in_transaction_session_timeout = '${IDLE_IN_TRANSACTION_TIMEOUT}';
-  SET LOCAL tcp_keepalives_idle = 5;
-  SET LOCAL tcp_keepalives_interval = 2;
-  SET LOCAL tcp_keepalives_count = 3;
-  SET LOCAL tcp_user_timeout = '10s';`;
+  SET LOCAL idle_in_transaction_session_timeout = '${IDLE_IN_TRANSACTION_TIMEOUT}';`;
 
 /** True inside a transaction, for the whole call chain. */
 const insideTransaction = new AsyncLocalStorage<true>();
@@ -83,38 +74,50 @@ export async function inShortTransaction<T>(
   work: (transaction: QueryRunner) => Promise<T>,
 ): Promise<T> {
   return withConnection(dataSource, limits, async (queryRunner) => {
-    await queryRunner.query(beginSql(limits));
-    const result = await work(queryRunner);
+    // The first statement of `work` is sent right behind it. If this fails, so does everything until ROLLBACK.
+    const begun = queryRunner.query(beginSql(limits));
+    const [result] = await Promise.all([work(queryRunner), begun]);
     await queryRunner.query('COMMIT');
     return result;
   });
 }
 
+/** A statement with its parameters. */
+export type Statement = readonly [sql: string, parameters?: unknown[]];
+
 /**
- * Runs one statement in a transaction of its own, in a single round trip, and returns its rows.
+ * Runs statements in a transaction of their own, all in a single round trip, and returns the rows of the last one.
  *
  * @throws as `inShortTransaction` does.
  */
+export async function queryAll<Row>(
+  dataSource: DataSource,
+  limits: TransactionLimits,
+  statements: readonly Statement[],
+): Promise<Row[]> {
+  return withConnection(dataSource, limits, async (_queryRunner, connection) => {
+    // Sent without waiting in between. If one fails, so do those that follow: COMMIT then rolls back.
+    const answers = await Promise.allSettled([
+      connection.query(beginSql(limits)),
+      ...statements.map(([sql, parameters = []]) => connection.query(sql, parameters)),
+      connection.query('COMMIT'),
+    ]);
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (failed) {
+      throw sqlStateOf(failed.reason) === undefined ? new DatabaseUnreachableError(failed.reason) : failed.reason;
+    }
+    return (answers.at(-2) as PromiseFulfilledResult<pg.QueryResult>).value.rows;
+  });
+}
+
+/** The same for one statement. */
 export async function queryOnce<Row>(
   dataSource: DataSource,
   limits: TransactionLimits,
   sql: string,
   parameters: unknown[] = [],
 ): Promise<Row[]> {
-  return withConnection(dataSource, limits, async (_queryRunner, connection) => {
-    // Sent without waiting in between. If one fails, so do those that follow: COMMIT then rolls back.
-    const answers = await Promise.allSettled([
-      connection.query(beginSql(limits)),
-      connection.query(sql, parameters),
-      connection.query('COMMIT'),
-    ]);
-    for (const answer of answers) {
-      if (answer.status === 'rejected') {
-        throw sqlStateOf(answer.reason) === undefined ? new DatabaseUnreachableError(answer.reason) : answer.reason;
-      }
-    }
-    return (answers[1] as PromiseFulfilledResult<pg.QueryResult>).value.rows;
-  });
+  return queryAll(dataSource, limits, [[sql, parameters]]);
 }
 
 /** The same for a statement that always returns a row. */

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { MomentType } from '../database/moments.js';
-import { inShortTransaction } from '../database/short-transaction.js';
+import { queryOnce } from '../database/short-transaction.js';
 import { WatchedTableMissingError, WatchedTableUnsuitableError } from './watched-table.errors.js';
 
 const TEXT = ['text', 'character varying'];
@@ -68,11 +68,8 @@ interface FoundTable {
  * @throws WatchedTableMissingError, WatchedTableUnsuitableError
  */
 export async function readWatchedTableLayout(dataSource: DataSource, schema: string): Promise<WatchedTableLayout> {
-  const [table] = await inShortTransaction(
-    dataSource,
-    LIMITS,
-    (transaction): Promise<FoundTable[]> => transaction.query(CATALOGUE_SQL, [schema, 'workflow_executions', KEY]),
-  );
+  const parameters = [schema, 'workflow_executions', KEY];
+  const [table] = await queryOnce<FoundTable>(dataSource, LIMITS, CATALOGUE_SQL, parameters);
   if (!table) {
     throw new WatchedTableMissingError(schema);
   }
@@ -102,11 +99,7 @@ export async function textFaultsOf(
   name: string,
   wanted: readonly string[],
 ): Promise<string[] | null> {
-  const [table] = await inShortTransaction(
-    dataSource,
-    LIMITS,
-    (transaction): Promise<FoundTable[]> => transaction.query(CATALOGUE_SQL, [schema, name, KEY]),
-  );
+  const [table] = await queryOnce<FoundTable>(dataSource, LIMITS, CATALOGUE_SQL, [schema, name, KEY]);
   return table ? columnFaults(table.columns, Object.fromEntries(wanted.map((column) => [column, 'text']))) : null;
 }
 

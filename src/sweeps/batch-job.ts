@@ -38,8 +38,8 @@ export interface BatchJob<Item extends BatchItem> {
   find(search: Search<Item>): Promise<Item[]>;
   /** Items that failed in earlier runs and are due for another attempt, grouped by tenant. */
   findRetries(): Promise<Item[]>;
-  /** Tenants that kept failing in earlier runs; their items are processed after everybody else's. */
-  failingTenants(): Promise<FailingTenants>;
+  /** What earlier runs left: it is processed after everything that is new. */
+  findFailing(): Promise<Failing>;
   /** With no items it shows that the statement itself works. */
   processBatch(items: readonly Item[], mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome>;
   recordFailure(item: Item, failure: Failure, mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome>;
@@ -49,11 +49,13 @@ export interface BatchJob<Item extends BatchItem> {
   recovered(tenantId: string): Promise<void>;
 }
 
-export interface FailingTenants {
-  /** Due for another attempt. */
+export interface Failing {
+  /** Tenants that kept failing and are due for another attempt. */
   due: string[];
-  /** Not yet due; a requested run has none. */
+  /** Tenants that are not yet due; a requested run has none. */
   waiting: string[];
+  /** Whether `findRetries` finds anything. */
+  hasRetries: boolean;
 }
 
 /** What PostgreSQL said. */

@@ -1,6 +1,6 @@
 import type { Capacity } from '../database/capacity.js';
 import type { TransactionLimits } from '../database/short-transaction.js';
-import type { BatchItem, BatchJob } from './batch-job.js';
+import type { BatchItem, BatchJob, Failing } from './batch-job.js';
 import { BATCH_LIMITS, type BatchPartition, isFaultOfItems, isTooSlow } from './batch-partition.js';
 import { type RunEnd, RunState } from './run-state.js';
 import { TenantPass } from './tenant-pass.js';
@@ -47,7 +47,7 @@ export class BatchRunner<Item extends BatchItem> {
   private last: Item | null = null;
   private exhausted = false;
   private searching: Promise<void> | undefined;
-  private failing: { due: string[]; waiting: string[] } = { due: [], waiting: [] };
+  private failing: Failing = { due: [], waiting: [], hasRetries: false };
   private readonly setAside = new Map<string, Item[]>();
 
   constructor(
@@ -64,7 +64,7 @@ export class BatchRunner<Item extends BatchItem> {
 
   /** @throws whatever the database reports after several attempts, or reports of the statement rather than of an item. */
   async run(): Promise<RunEnd> {
-    this.failing = await this.job.failingTenants();
+    this.failing = await this.job.findFailing();
     await this.search();
     this.state.startClock();
     this.state.allow(1 - FAILING_SHARE);
@@ -171,11 +171,11 @@ export class BatchRunner<Item extends BatchItem> {
   }
 
   private async processRetries(): Promise<void> {
-    if (this.state.mustStop) {
+    const { waiting, hasRetries } = this.failing;
+    if (!hasRetries || this.state.mustStop) {
       return;
     }
     const pass = this.tenantPass();
-    const { waiting } = this.failing;
     const items = (await this.job.findRetries()).filter(({ tenantId }) => !waiting.includes(tenantId));
     for (const group of groupsByTenant(items)) {
       await pass.process((group[0] as Item).tenantId, { items: group, find: 'nothing more' });

@@ -5,7 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import type { Capacity } from '../database/capacity.js';
 import { schemaOf } from '../database/schema-of.js';
-import { queryOnce } from '../database/short-transaction.js';
+import { queryOnce, queryRow } from '../database/short-transaction.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
@@ -69,17 +69,24 @@ export class FailuresRepository {
     return { done: 1, suppressed: 0 };
   }
 
-  /** Tenants whose executions kept failing, the longest waiting first. @param cutoff of the sweep. */
-  failingTenants(
+  /**
+   * Tenants whose executions kept failing, the longest waiting first, and whether any failure is due for another attempt.
+   *
+   * @param cutoff of the sweep.
+   */
+  findFailing(
     scope: TenantScope,
     cutoff: string,
     capacity: Capacity,
-  ): Promise<{ tenantId: string; due: boolean }[]> {
-    return queryOnce(
+  ): Promise<{ tenants: { tenantId: string; due: boolean }[]; hasRetries: boolean }> {
+    return queryRow(
       this.dataSource,
       { ...LIMITS, capacity },
-      `SELECT tenant_id AS "tenantId", max(next_try_at) <= $2::timestamptz AS due FROM ${this.schema}.failing_tenants
-        WHERE $1::text IS NULL OR tenant_id = $1 GROUP BY tenant_id ORDER BY max(next_try_at)`,
+      `SELECT (SELECT coalesce(json_agg(json_build_object('tenantId', tenant_id, 'due', next <= $2::timestamptz) ORDER BY next), '[]')
+                 FROM (SELECT tenant_id, max(next_try_at) AS next FROM ${this.schema}.failing_tenants
+                        WHERE $1::text IS NULL OR tenant_id = $1 GROUP BY tenant_id) t) AS tenants,
+              EXISTS (SELECT FROM ${this.schema}.failures
+                       WHERE next_try_at <= $2::timestamptz AND ($1::text IS NULL OR tenant_id = $1)) AS "hasRetries"`,
       [scope.tenantId, cutoff],
     );
   }

@@ -37,11 +37,11 @@ export class SweepRecords {
     sweep: NewSweep,
     requestedBy: Caller | undefined,
   ): Promise<{ id: string; cutoff: string }> {
+    if (!requestedBy) {
+      return this.sweeps.start(scope, sweep);
+    }
     return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
       const started = await this.sweeps.start(scope, sweep, transaction);
-      if (!requestedBy) {
-        return started;
-      }
       const { projectId, agentId, timeoutSeconds, limit, dryRun, reason, undoes } = sweep;
       const details =
         undoes === null ? { projectId, agentId, timeoutSeconds, limit, dryRun, reason } : { undoes, reason };

@@ -60,7 +60,11 @@ export class SweepRunner {
     return 'done';
   }
 
-  private timeOutAll(plan: SweepPlan, id: string, due: Due, signal: AbortSignal): Promise<RunEnd> {
+  private async timeOutAll(plan: SweepPlan, id: string, due: Due, signal: AbortSignal): Promise<RunEnd> {
+    const isFiltered = due.projectId !== null || due.agentId !== null;
+    if (!isFiltered && !(await this.executions.anyDue(plan.scope, due, plan.capacity))) {
+      return 'done';
+    }
     const job = new TimeoutJob(this.executions, this.failures, { id, plan, due });
     return this.runs.run(job, { id, scope: plan.scope }, this.limitsOf(plan), signal);
   }

@@ -5,7 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { entityColumns } from '../database/entity-columns.js';
 import { schemaOf } from '../database/schema-of.js';
-import { inShortTransaction, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
+import { queryAll, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
@@ -26,6 +26,12 @@ export type NewSweep = Pick<
   /** The sweep whose timeouts this one takes back; null for one that times out. */
   undoes: string | null;
 };
+
+interface StartedSweep {
+  id: string;
+  cutoff: string;
+  hasAbandoned: boolean;
+}
 
 export type SweepRow = SweepEntity & { position: readonly string[] };
 
@@ -48,12 +54,15 @@ export class SweepsRepository {
 
   /**
    * Records a sweep as running; the caller holds its lock. So every sweep of the same lock that is still on record as
-   * running was left behind by a process that died, and is marked in the same transaction.
+   * running was left behind by a process that died, and is marked as well.
    *
+   * @param transaction a transaction of its own unless given.
    * @returns the cutoff as ISO text to the microsecond, from the database's clock.
    */
-  async start(scope: TenantScope, sweep: NewSweep, transaction: QueryRunner): Promise<{ id: string; cutoff: string }> {
-    const [started] = await transaction.query(
+  async start(scope: TenantScope, sweep: NewSweep, transaction?: QueryRunner): Promise<{ id: string; cutoff: string }> {
+    const query = <Row>(sql: string, parameters: unknown[]): Promise<Row[]> =>
+      transaction ? transaction.query(sql, parameters) : queryOnce(this.dataSource, RECORD_LIMITS, sql, parameters);
+    const [started] = await query<StartedSweep>(
       `WITH abandoned AS (SELECT FROM ${this.table} WHERE status = 'running' AND lock_name = $9 LIMIT 1)
        INSERT INTO ${this.table}
          (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name, undoes)
@@ -74,9 +83,9 @@ export class SweepsRepository {
         sweep.undoes,
       ],
     );
-    const { id, cutoff, hasAbandoned } = started;
+    const { id, cutoff, hasAbandoned } = started as StartedSweep;
     if (hasAbandoned) {
-      await transaction.query(
+      await query(
         endSweepsSql(this.schema, 's.lock_name = $1 AND s.id <> $2::uuid', `status = 'interrupted', ${ABANDONED}`),
         [sweep.lockName, id],
       );
@@ -90,31 +99,28 @@ export class SweepsRepository {
    * @returns the sweep as it is on record now.
    */
   async finish(scope: TenantScope, id: string, status: SweepStatus, error: string | null): Promise<SweepEntity | null> {
-    return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
-      await transaction.query(
-        endSweepsSql(
-          this.schema,
-          's.id = $1::uuid AND ($4::text IS NULL OR s.tenant_id = $4)',
-          `status = CASE WHEN $2 = 'succeeded' AND s.failed + coalesce(sums.failed, 0) > 0 THEN 'partial' ELSE $2 END,
-           error = coalesce($3, s.error), finished_at = statement_timestamp()`,
-        ),
-        [id, status, error, scope.tenantId],
-      );
-      return this.findIn(scope, id, transaction);
-    });
-  }
-
-  find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
-    return inShortTransaction(this.dataSource, RECORD_LIMITS, (transaction) => this.findIn(scope, id, transaction));
-  }
-
-  async findIn(scope: TenantScope, id: string, transaction: QueryRunner): Promise<SweepEntity | null> {
-    const parameters = new SqlParameters();
-    const [sweep] = await transaction.query(
-      `SELECT ${entityColumns(this.sweeps)} FROM ${this.withCounts} e
-        WHERE ${[`e.id = ${parameters.add(id)}::uuid`, ...inScope(scope, parameters)].join(' AND ')}`,
-      parameters.values,
+    const end = endSweepsSql(
+      this.schema,
+      's.id = $1::uuid AND ($4::text IS NULL OR s.tenant_id = $4)',
+      `status = CASE WHEN $2 = 'succeeded' AND s.failed + coalesce(sums.failed, 0) > 0 THEN 'partial' ELSE $2 END,
+       error = coalesce($3, s.error), finished_at = statement_timestamp()`,
     );
+    const [sweep] = await queryAll<SweepEntity>(this.dataSource, RECORD_LIMITS, [
+      [end, [id, status, error, scope.tenantId]],
+      this.findSql(scope, id),
+    ]);
+    return sweep ?? null;
+  }
+
+  async find(scope: TenantScope, id: string): Promise<SweepEntity | null> {
+    const [sweep] = await queryAll<SweepEntity>(this.dataSource, RECORD_LIMITS, [this.findSql(scope, id)]);
+    return sweep ?? null;
+  }
+
+  /** In the transaction that changes it. */
+  async findIn(scope: TenantScope, id: string, transaction: QueryRunner): Promise<SweepEntity | null> {
+    const [sql, parameters] = this.findSql(scope, id);
+    const [sweep] = await transaction.query(sql, parameters);
     return sweep ?? null;
   }
 
@@ -225,6 +231,15 @@ export class SweepsRepository {
       [limit],
     );
     return row?.deleted ?? 0;
+  }
+
+  private findSql(scope: TenantScope, id: string): [sql: string, parameters: unknown[]] {
+    const parameters = new SqlParameters();
+    const conditions = [`e.id = ${parameters.add(id)}::uuid`, ...inScope(scope, parameters)];
+    return [
+      `SELECT ${entityColumns(this.sweeps)} FROM ${this.withCounts} e WHERE ${conditions.join(' AND ')}`,
+      parameters.values,
+    ];
   }
 }
 

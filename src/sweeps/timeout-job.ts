@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm';
-import type { BatchJob, BatchMark, BatchOutcome, FailingTenants, Failure, Search } from './batch-job.js';
+import type { BatchJob, BatchMark, BatchOutcome, Failing, Failure, Search } from './batch-job.js';
 import type { FailuresRepository } from './failures.repository.js';
 import type { Due, DueExecution, OverdueExecutionsRepository } from './overdue-executions.repository.js';
 import type { SweepPlan } from './sweep-plan.js';
@@ -24,13 +24,14 @@ export class TimeoutJob implements BatchJob<DueExecution> {
   }
 
   /** Only the schedule lets failing tenants wait: a person who requests a sweep wants them tried now. */
-  async failingTenants(): Promise<FailingTenants> {
+  async findFailing(): Promise<Failing> {
     const { plan, due } = this.sweep;
-    const tenants = await this.failures.failingTenants(plan.scope, due.cutoff, plan.capacity);
+    const { tenants, hasRetries } = await this.failures.findFailing(plan.scope, due.cutoff, plan.capacity);
     const isDue = (tenant: { due: boolean }) => tenant.due || plan.trigger !== 'schedule';
     return {
       due: tenants.filter(isDue).map(({ tenantId }) => tenantId),
       waiting: tenants.filter((tenant) => !isDue(tenant)).map(({ tenantId }) => tenantId),
+      hasRetries,
     };
   }
 

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import type { BatchJob, BatchMark, BatchOutcome, FailingTenants, Failure, Search } from '../sweeps/batch-job.js';
+import type { BatchJob, BatchMark, BatchOutcome, Failing, Failure, Search } from '../sweeps/batch-job.js';
 import type { FoundTimeout, ReopeningsRepository } from './reopenings.repository.js';
 
 /** An undo that is on record. */
@@ -32,8 +32,8 @@ export class ReopenJob implements BatchJob<FoundTimeout> {
     return [];
   }
 
-  async failingTenants(): Promise<FailingTenants> {
-    return { due: [], waiting: [] };
+  async findFailing(): Promise<Failing> {
+    return { due: [], waiting: [], hasRetries: false };
   }
 
   async processBatch(items: readonly FoundTimeout[], mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome> {
