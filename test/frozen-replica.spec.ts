@@ -61,6 +61,12 @@ test('if the replica that sweeps is frozen, another one says so, takes over, and
   const [{ id }] = await sweeps();
 
   replica.kill('SIGSTOP');
+  // The batch of the frozen replica may have locked some of them.
+  const owner = await host.pool.connect();
+  await owner.query(`SET lock_timeout = '10s'`);
+  const { rowCount } = await owner.query('SELECT FROM workflow_executions FOR UPDATE');
+  owner.release(true);
+  expect(rowCount).toBe(3_000);
   const other = await Lapse.start(world.databaseUrl, SCHEDULE);
   const warnings: string[] = [];
   Logger.overrideLogger({ log: () => undefined, warn: (line: string) => warnings.push(line), error: () => undefined });

@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { Housekeeping } from '../src/sweeps/housekeeping.service.js';
 import { SweepsScheduler } from '../src/sweeps/sweeps.scheduler.js';
+import { Lapse } from './support/lapse.js';
+import { roleOfLapse } from './support/people.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -135,3 +137,31 @@ test('the cleanup of settled failures reaches all of them', async () => {
 
   expect(await failures()).toBe(2_498);
 });
+
+test('a search that takes longer than a batch may is no failure of any execution', async () => {
+  const { host, databaseUrl } = world;
+  await host.suspendMany(20, 31);
+  const role = await roleOfLapse(databaseUrl);
+  // Row-level security delays the search by three seconds, and nothing else.
+  await host.pool.query(
+    `CREATE FUNCTION seen(id text) RETURNS boolean LANGUAGE plpgsql AS $$
+       BEGIN
+         IF id = '7' AND current_query() LIKE '%NOT EXISTS%LIMIT 20000%' THEN PERFORM pg_sleep(3); END IF;
+         RETURN true;
+       END $$;
+     CREATE POLICY seen ON workflow_executions USING (seen(id));
+     ALTER TABLE workflow_executions ENABLE ROW LEVEL SECURITY`,
+  );
+  const lapse = await Lapse.start(role.url);
+  try {
+    const { body } = await lapse.post('/v1/sweeps?wait=60');
+
+    expect(body).toMatchObject({ status: 'succeeded', counts: { timedOut: 20, skipped: 0, failed: 0 } });
+    expect(body.durationMs).toBeGreaterThan(3_000);
+  } finally {
+    await lapse.stop();
+    await host.pool.query('ALTER TABLE workflow_executions DISABLE ROW LEVEL SECURITY');
+    await host.pool.query('DROP POLICY seen ON workflow_executions; DROP FUNCTION seen(text)');
+    await role.drop();
+  }
+}, 60_000);

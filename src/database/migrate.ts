@@ -4,10 +4,14 @@ import type { Configuration } from '../config/configuration.js';
 import { advisoryLockKey } from '../locks/advisory-lock-key.js';
 import { createWatchedTables } from './create-watched-tables.js';
 import { DatabaseReadOnlyError, MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
+import { setQueryTimeout } from './short-transaction.js';
 import { LOCK_NOT_AVAILABLE, READ_ONLY, sqlStateOf } from './sql-state.js';
 
 const POLL_MS = 200;
 const MIGRATIONS_TIMEOUT_MS = 5 * 60_000;
+/** Long, because creating an index on a large ledger takes its time. */
+const STATEMENT_TIMEOUT_MS = 30 * 60_000;
+const NETWORK_TIMEOUT_MS = 10_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** What was missing. */
@@ -48,7 +52,7 @@ class TableInUse {}
  */
 const LIMITS = `
   SET LOCAL lock_timeout = '500ms';
-  SET LOCAL statement_timeout = 0;
+  SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
   SET LOCAL idle_in_transaction_session_timeout = '60s'`;
 
 async function tryToMigrate(
@@ -58,6 +62,7 @@ async function tryToMigrate(
   const { schema, watchedSchema } = configuration;
   const queryRunner = dataSource.createQueryRunner();
   try {
+    setQueryTimeout(await queryRunner.connect(), STATEMENT_TIMEOUT_MS + NETWORK_TIMEOUT_MS);
     await queryRunner.startTransaction('READ COMMITTED');
     await queryRunner.query(LIMITS);
     let outcome: MigrationOutcome | TableInUse = new TableInUse();

@@ -160,7 +160,7 @@ async function tryOnce<T>(
 ): Promise<T> {
   const queryRunner = dataSource.createQueryRunner();
   const connection: PooledConnection = await queryRunner.connect();
-  connection.connectionParameters.query_timeout = limits.statementTimeout + NETWORK_TIMEOUT_MS;
+  setQueryTimeout(connection, limits.statementTimeout + NETWORK_TIMEOUT_MS);
   try {
     return await work(queryRunner, connection);
   } catch (error) {
@@ -190,6 +190,11 @@ function beginSql({ statementTimeout, lockTimeout, plans = 'index-order' }: Tran
   SET LOCAL statement_timeout = ${statementTimeout};
   SET LOCAL lock_timeout = ${lockTimeout};
   ${PLANS[plans]}`;
+}
+
+/** Milliseconds after which the driver gives up a query on this connection, and destroys the connection. */
+export function setQueryTimeout(connection: PooledConnection, ms: number): void {
+  connection.connectionParameters.query_timeout = ms;
 }
 
 /** The driver reads the limit of each query from here; its types don't have it. */

@@ -19,6 +19,9 @@ export class LockConnections implements OnApplicationShutdown {
   private readonly pool: pg.Pool;
   private databaseName: string | undefined;
   private ending = false;
+  private readonly connectedAt = new WeakMap<pg.PoolClient, number>();
+  /** Connections from before this moment are not used any more: after one gave no answer, the others are likely to give none. */
+  private distrustedBefore = 0;
 
   constructor(readonly settings: LockSettings) {
     this.pool = new pg.Pool({
@@ -38,7 +41,10 @@ export class LockConnections implements OnApplicationShutdown {
     });
     // A connection that breaks while it is checked out says so to its query and to this event; without a listener the
     // event would end the process.
-    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
+    this.pool.on('connect', (connection) => {
+      this.connectedAt.set(connection, performance.now());
+      connection.on('error', () => undefined);
+    });
   }
 
   /**
@@ -49,7 +55,7 @@ export class LockConnections implements OnApplicationShutdown {
   async tryToTake(name: string, atMostMs?: number): Promise<HeldLock | undefined> {
     const label: LockLabel = { application: this.settings.application, schema: this.settings.schema, name };
     const key = await this.keyOf(name);
-    const connection = await unlessUnavailable(name, this.pool.connect());
+    const connection = await unlessUnavailable(name, this.connect());
     try {
       // Of several statements in one text, pg answers with a list, which its types don't tell.
       const answers = await connection.query(takeLockSql(label, key));
@@ -60,6 +66,7 @@ export class LockConnections implements OnApplicationShutdown {
       connection.release();
       return undefined;
     } catch (error) {
+      this.distrustedBefore = performance.now();
       connection.release(true);
       throw new LockUnavailableError(name, error);
     }
@@ -67,8 +74,26 @@ export class LockConnections implements OnApplicationShutdown {
 
   /** @throws LockUnavailableError */
   async query<R extends object>(sql: string, parameters: unknown[], about?: string): Promise<R[]> {
-    const { rows } = await unlessUnavailable(about, this.pool.query<R>(sql, parameters));
-    return rows;
+    const connection = await unlessUnavailable(about, this.connect());
+    try {
+      const { rows } = await connection.query<R>(sql, parameters);
+      connection.release();
+      return rows;
+    } catch (error) {
+      this.distrustedBefore = performance.now();
+      connection.release(true);
+      throw new LockUnavailableError(about, error);
+    }
+  }
+
+  private async connect(): Promise<pg.PoolClient> {
+    for (;;) {
+      const connection = await this.pool.connect();
+      if ((this.connectedAt.get(connection) ?? 0) >= this.distrustedBefore) {
+        return connection;
+      }
+      connection.release(true);
+    }
   }
 
   async keyOf(name: string): Promise<string> {
