@@ -105,7 +105,14 @@ test('the deadline itself is overdue, a microsecond before it is not', async () 
     [sweepId],
   );
   const due = { projectId: null, agentId: null, timeoutSeconds: 1800, cutoff: cutoffs[0].cutoff };
-  const search = { after: null, limit: 10, tenantId: null, exceptTenants: [], newestFirst: false };
+  const search = {
+    after: null,
+    limit: 10,
+    tenantId: null,
+    exceptTenants: [],
+    newestFirst: false,
+    signal: new AbortController().signal,
+  };
   const items = await repository.find(TenantScope.platform(), due, search, 'sweeps');
   expect(items.map(({ id }) => id)).toEqual(['at']);
   await inShortTransaction(lapse.app.get(DataSource), { statementTimeout: 5000, lockTimeout: 1000 }, (transaction) =>

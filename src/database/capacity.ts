@@ -13,8 +13,8 @@ const SHARES = {
   /** Short statements on Lapse's own tables: keys, records, cursors, audit log. */
   records: 4,
   'watched-reads': 3,
-  /** Batches of requested sweeps and undos. */
-  sweeps: 6,
+  /** Batches and searches of requested sweeps and undos. */
+  sweeps: 9,
 } as const;
 
 export type Capacity = keyof typeof SHARES;

@@ -21,6 +21,8 @@ export interface TransactionLimits {
    * `any` leaves the planner free; `no-index-order` makes it read everything that matches, and sort.
    */
   plans?: keyof typeof PLANS;
+  /** Breaks the transaction off when it aborts, for statements that take long: the server stops within a second. */
+  signal?: AbortSignal;
 }
 
 /** For statements on Lapse's own tables that somebody waits for. */
@@ -161,12 +163,16 @@ async function tryOnce<T>(
   const queryRunner = dataSource.createQueryRunner();
   const connection: PooledConnection = await queryRunner.connect();
   setQueryTimeout(connection, limits.statementTimeout + NETWORK_TIMEOUT_MS);
+  const breakOff = () => connection.connection.stream.destroy();
+  limits.signal?.addEventListener('abort', breakOff);
   try {
+    limits.signal?.throwIfAborted();
     return await work(queryRunner, connection);
   } catch (error) {
     await rollBack(dataSource, connection, error);
-    throw error;
+    throw limits.signal?.aborted ? limits.signal.reason : error;
   } finally {
+    limits.signal?.removeEventListener('abort', breakOff);
     await queryRunner.release();
   }
 }
@@ -185,8 +191,9 @@ async function rollBack(dataSource: DataSource, connection: PooledConnection, er
   poolOf(dataSource).retireConnections();
 }
 
-function beginSql({ statementTimeout, lockTimeout, plans = 'index-order' }: TransactionLimits): string {
+function beginSql({ statementTimeout, lockTimeout, plans = 'index-order', signal }: TransactionLimits): string {
   return `BEGIN ISOLATION LEVEL READ COMMITTED;${SETTINGS}
+  ${signal ? `SET LOCAL client_connection_check_interval = '1s';` : ''}
   SET LOCAL statement_timeout = ${statementTimeout};
   SET LOCAL lock_timeout = ${lockTimeout};
   ${PLANS[plans]}`;
@@ -197,8 +204,12 @@ export function setQueryTimeout(connection: PooledConnection, ms: number): void 
   connection.connectionParameters.query_timeout = ms;
 }
 
-/** The driver reads the limit of each query from here; its types don't have it. */
-type PooledConnection = pg.PoolClient & { connectionParameters: { query_timeout: number }; end(): Promise<void> };
+/** What the driver has and its types don't: where it reads the limit of each query, and its socket. */
+type PooledConnection = pg.PoolClient & {
+  connectionParameters: { query_timeout: number };
+  connection: { stream: { destroy(): void } };
+  end(): Promise<void>;
+};
 
 function poolOf(dataSource: DataSource): ConnectErrorPool {
   return (dataSource.driver as PostgresDriver).master;

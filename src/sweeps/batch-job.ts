@@ -13,6 +13,8 @@ export interface Search<Item> {
   tenantId: string | null;
   exceptTenants: readonly string[];
   newestFirst: boolean;
+  /** Ends a search that takes long. */
+  signal: AbortSignal;
 }
 
 /** Names one transaction of a run: batch number `batch` of the worker number `partition`. Batches count from 1. */

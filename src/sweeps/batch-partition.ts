@@ -49,7 +49,14 @@ export class BatchPartition<Item extends BatchItem> {
    * @throws whatever the database reports after several attempts; `isFaultOfItems` says whether smaller batches help.
    */
   process(items: readonly Item[]): Promise<ProcessedBatch> {
-    return this.inBatch(async (mark, transaction) => complete(await this.job.processBatch(items, mark, transaction)));
+    return this.inBatch(async (mark, transaction) => {
+      // Sent right behind the batch, without waiting for its answer.
+      const [outcome, cancelRequested] = await Promise.all([
+        this.job.processBatch(items, mark, transaction),
+        this.isCancelRequested(transaction),
+      ]);
+      return { ...complete(outcome), cancelRequested };
+    });
   }
 
   /**
@@ -73,7 +80,7 @@ export class BatchPartition<Item extends BatchItem> {
 
   /** @throws what the statement reports without any item: then no item is at fault. */
   async assertStatementWorks(): Promise<void> {
-    await this.inBatch((mark, transaction) => this.job.processBatch([], mark, transaction));
+    await this.process([]);
   }
 
   private tryOne(item: Item, isLastAttempt = false): Promise<ProcessedBatch> {
@@ -82,7 +89,7 @@ export class BatchPartition<Item extends BatchItem> {
       try {
         const outcome = complete(await this.job.processBatch([item], mark, transaction));
         await transaction.query('SET CONSTRAINTS ALL IMMEDIATE');
-        return outcome;
+        return { ...outcome, cancelRequested: await this.isCancelRequested(transaction) };
       } catch (error) {
         const mayPass = sqlStateOf(error) === QUERY_CANCELED || isContention(error);
         if (!isFaultOfItems(error) || (mayPass && !isLastAttempt)) {
@@ -93,14 +100,15 @@ export class BatchPartition<Item extends BatchItem> {
         await this.job.processBatch([], mark, transaction);
         await transaction.query('ROLLBACK TO SAVEPOINT item');
         const failure = failureOf(error);
-        return { ...(await this.job.recordFailure(item, failure, mark, transaction)), failure };
+        const outcome = await this.job.recordFailure(item, failure, mark, transaction);
+        return { ...outcome, cancelRequested: await this.isCancelRequested(transaction), failure };
       }
     });
   }
 
   /** Trouble of the server and contention pass: they are retried, and an unknown outcome is looked up first. */
   private async inBatch(
-    work: (mark: BatchMark, transaction: QueryRunner) => Promise<BatchOutcome & { failure?: Failure }>,
+    work: (mark: BatchMark, transaction: QueryRunner) => Promise<ProcessedBatch>,
   ): Promise<ProcessedBatch> {
     this.batch += 1;
     const mark = { partition: this.partition, batch: this.batch };
@@ -108,10 +116,10 @@ export class BatchPartition<Item extends BatchItem> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const committed = isUnknown ? await this.outcomeOf(mark) : undefined;
-        return await inShortTransaction(this.dataSource, this.limits, async (transaction) => ({
-          ...(committed ?? (await work(mark, transaction))),
-          cancelRequested: await this.counts.isCancelRequested(this.record.scope, this.record.id, transaction),
-        }));
+        if (committed) {
+          return { ...committed, cancelRequested: false };
+        }
+        return await inShortTransaction(this.dataSource, this.limits, (transaction) => work(mark, transaction));
       } catch (error) {
         isUnknown ||= isServerError(error) || error instanceof BatchCommittedError;
         if ((!isServerError(error) && !isContention(error)) || attempt === MAX_ATTEMPTS) {
@@ -121,6 +129,10 @@ export class BatchPartition<Item extends BatchItem> {
         await delay(backoffMs, undefined, { signal: this.signal }).catch(() => undefined);
       }
     }
+  }
+
+  private isCancelRequested(transaction: QueryRunner): Promise<boolean> {
+    return this.counts.isCancelRequested(this.record.scope, this.record.id, transaction);
   }
 
   /** What the transaction with this mark did; undefined if it was not committed. */

@@ -20,6 +20,9 @@ export interface RunLimits {
 
 /** Keys that are remembered at a time, some 200 bytes each. */
 const PAGE_SIZE = 20_000;
+const FIRST_PAGE_BATCHES = 4;
+/** The next page is searched for when so few keys are left, so that nobody waits for it. */
+const PREFETCH_AT = 5_000;
 
 /** Share of the time budget that tenants with failing items, and retries, have at least. */
 const FAILING_SHARE = 0.2;
@@ -54,7 +57,7 @@ export class BatchRunner<Item extends BatchItem> {
     private readonly job: BatchJob<Item>,
     createPartition: (number: number, limits: TransactionLimits) => BatchPartition<Item>,
     private readonly limits: RunLimits,
-    signal: AbortSignal,
+    private readonly signal: AbortSignal,
   ) {
     this.size = limits.batchSize;
     this.state = new RunState(limits, signal);
@@ -97,33 +100,47 @@ export class BatchRunner<Item extends BatchItem> {
       if (items.length === 0) {
         return;
       }
-      await this.processGroups(worker, groupsByTenant(items));
+      await this.processTogether(worker, items);
     }
   }
 
   private async takeNew(): Promise<Item[]> {
     while (this.queue.length === 0 && !this.exhausted) {
-      this.searching ??= this.search().finally(() => {
-        this.searching = undefined;
-      });
-      await this.searching;
+      await this.searchOnce();
     }
-    return this.queue.splice(0, Math.min(this.size, this.state.remaining));
+    const items = this.queue.splice(0, Math.min(this.size, this.state.remaining));
+    if (this.queue.length < PREFETCH_AT && !this.exhausted && this.limits.limit === null) {
+      // If it fails, the next worker that waits for it throws the error.
+      this.searchOnce().catch(() => undefined);
+    }
+    return items;
+  }
+
+  /** Workers that need items at the same time wait for one search. */
+  private searchOnce(): Promise<void> {
+    this.searching ??= this.search().finally(() => {
+      this.searching = undefined;
+    });
+    return this.searching;
   }
 
   private async search(): Promise<void> {
-    const limit = Math.min(PAGE_SIZE, this.state.remaining);
+    // The first page is small, so that processing starts soon; the next one is searched for in the meantime.
+    const pageSize = this.last === null ? this.limits.batchSize * FIRST_PAGE_BATCHES : PAGE_SIZE;
+    const limit = Math.min(pageSize, this.state.remaining);
     const exceptTenants = [...this.failing.due, ...this.failing.waiting, ...this.setAside.keys()];
-    const found = await this.job.find({ after: this.last, limit, tenantId: null, exceptTenants, newestFirst: false });
+    const found = await this.job.find({
+      ...{ after: this.last, limit, tenantId: null, exceptTenants, newestFirst: false },
+      signal: this.signal,
+    });
     this.exhausted = found.length < limit;
     this.last = found.at(-1) ?? this.last;
     // Another worker may have put items back, or a tenant aside, while this one searched.
     this.queue.push(...found.filter(({ tenantId }) => !this.setAside.has(tenantId)));
   }
 
-  /** Processes groups of different tenants together; if that fails, in halves, until one tenant stands alone. */
-  private async processGroups(worker: BatchPartition<Item>, groups: Item[][], isWhole = true): Promise<void> {
-    const items = groups.flat();
+  /** Processes items of several tenants; if that fails, those of one half of the tenants, then of the other. */
+  private async processTogether(worker: BatchPartition<Item>, items: Item[], isWhole = true): Promise<void> {
     if (this.state.mustStop) {
       return;
     }
@@ -138,13 +155,14 @@ export class BatchRunner<Item extends BatchItem> {
       } else if (isWhole) {
         await worker.assertStatementWorks();
       }
+      const groups = groupsByTenant(items);
       if (groups.length === 1) {
-        this.putAside(groups[0] as Item[], isTooSlow(error));
+        this.putAside(items, isTooSlow(error));
         return;
       }
       const middle = Math.ceil(groups.length / 2);
-      await this.processGroups(worker, groups.slice(0, middle), false);
-      await this.processGroups(worker, groups.slice(middle), false);
+      await this.processTogether(worker, groups.slice(0, middle).flat(), false);
+      await this.processTogether(worker, groups.slice(middle).flat(), false);
     }
   }
 
@@ -185,7 +203,8 @@ export class BatchRunner<Item extends BatchItem> {
   private tenantPass(): TenantPass<Item> {
     const { timeBudget, batchSize } = this.limits;
     const timeout = timeBudget === null ? null : timeBudget * FAILING_SHARE * TENANT_SHARE;
-    return new TenantPass(this.job, this.workers[0] as BatchPartition<Item>, this.state, batchSize, timeout);
+    const worker = this.workers[0] as BatchPartition<Item>;
+    return new TenantPass(this.job, worker, this.state, { batchSize, timeout }, this.signal);
   }
 }
 

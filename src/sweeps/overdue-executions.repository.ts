@@ -32,6 +32,9 @@ export interface DueExecution {
   id: string;
 }
 
+/** The same as a search answers it. */
+type FoundExecution = [place: string, updatedAt: string, tenantId: string, projectId: string, id: string];
+
 export interface TimeoutBatch {
   sweepId: string;
   mark: BatchMark;
@@ -106,15 +109,18 @@ export class OverdueExecutionsRepository {
       exceptTenants.length > 0 && `e.tenant_id <> ALL (${parameters.add(exceptTenants)}::text[])`,
       `NOT EXISTS (SELECT FROM ${this.schema}.failures f WHERE ${isOf('f', 'e')})`,
     ];
-    return queryOnce(
+    // As one JSON document, which the driver reads several times as fast as as many rows.
+    const { found } = await queryRow<{ found: FoundExecution[] }>(
       this.dataSource,
-      { ...SEARCH_LIMITS, capacity, plans: isFiltered ? 'no-index-order' : 'index-order' },
-      `SELECT ${COLUMNS} FROM ${this.watched.name} e
-        WHERE ${conditions.filter(Boolean).join(' AND ')}
-        ORDER BY ${['updated_at', 'tenant_id', 'project_id', 'id'].map((column) => `e.${column} ${direction}`).join(', ')}
-        LIMIT ${limit}`,
+      { ...SEARCH_LIMITS, capacity, signal: search.signal, plans: isFiltered ? 'no-index-order' : 'index-order' },
+      `SELECT coalesce(json_agg(json_build_array(place, updated_at, tenant_id, project_id, id)), '[]') AS found
+         FROM (SELECT e.ctid::text AS place, e.updated_at::text, e.tenant_id, e.project_id, e.id FROM ${this.watched.name} e
+                WHERE ${conditions.filter(Boolean).join(' AND ')}
+                ORDER BY ${['updated_at', 'tenant_id', 'project_id', 'id'].map((column) => `e.${column} ${direction}`).join(', ')}
+                LIMIT ${limit}) found`,
       parameters.values,
     );
+    return found.map(([place, updatedAt, tenantId, projectId, id]) => ({ place, updatedAt, tenantId, projectId, id }));
   }
 
   /** Executions that failed before and are due for another attempt, grouped by tenant; a bounded number of each. */
@@ -158,12 +164,11 @@ export class OverdueExecutionsRepository {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
     const sweepId = `${parameters.add(batch.sweepId)}::uuid`;
-    const list = (of: (item: DueExecution) => string) => parameters.add(batch.items.map(of));
+    const items = batch.items.map(({ place, tenantId, projectId, id }) => [place, tenantId, projectId, id]);
     const [row] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
-        SELECT * FROM unnest(${list(({ place }) => place)}::tid[], ${list(({ tenantId }) => tenantId)}::text[],
-                             ${list(({ projectId }) => projectId)}::text[], ${list(({ id }) => id)}::text[])
-                   AS c (place, tenant_id, project_id, id)
+        SELECT (item ->> 0)::tid AS place, item ->> 1 AS tenant_id, item ->> 2 AS project_id, item ->> 3 AS id
+          FROM jsonb_array_elements(${parameters.add(JSON.stringify(items))}::jsonb) item
       ),
       moment AS MATERIALIZED (${momentSql(watched, schema, sweepId)}),
       claimed AS MATERIALIZED (

@@ -50,12 +50,17 @@ export class SweepRunner {
     const due = { projectId, agentId, timeoutSeconds, cutoff };
     const signal = lockSignal();
     return this.records.end(scope, id, signal, () =>
-      plan.dryRun ? this.count(plan, id, due) : this.timeOutAll(plan, id, due, signal),
+      plan.dryRun ? this.count(plan, id, due, signal) : this.timeOutAll(plan, id, due, signal),
     );
   }
 
-  private async count({ scope, limit, capacity }: SweepPlan, id: string, due: Due): Promise<RunEnd> {
-    const count = await this.executions.count(scope, due, limit, { ...COUNT_LIMITS, capacity });
+  private async count(
+    { scope, limit, capacity }: SweepPlan,
+    id: string,
+    due: Due,
+    signal: AbortSignal,
+  ): Promise<RunEnd> {
+    const count = await this.executions.count(scope, due, limit, { ...COUNT_LIMITS, capacity, signal });
     await this.sweeps.countDryRun(scope, id, count);
     return 'done';
   }

@@ -25,15 +25,15 @@ export class TenantPass<Item extends BatchItem> {
     private readonly job: BatchJob<Item>,
     private readonly worker: BatchPartition<Item>,
     private readonly state: RunState,
-    private readonly batchSize: number,
-    /** Milliseconds for each tenant; null for no limit. */
-    private readonly timeout: number | null,
+    /** `timeout`: milliseconds for each tenant; null for no limit. */
+    private readonly limits: { batchSize: number; timeout: number | null },
+    private readonly signal: AbortSignal,
   ) {}
 
   async process(tenantId: string, given: TenantItems<Item>): Promise<void> {
     const series = new FailureSeries();
-    const size = new BatchSize(this.batchSize);
-    const deadline = performance.now() + (this.timeout ?? Number.POSITIVE_INFINITY);
+    const size = new BatchSize(this.limits.batchSize);
+    const deadline = performance.now() + (this.limits.timeout ?? Number.POSITIVE_INFINITY);
     let items = [...given.items];
     let last = items.at(-1) ?? null;
     let end: PassEnd = 'stopped';
@@ -88,7 +88,8 @@ export class TenantPass<Item extends BatchItem> {
       return Promise.resolve([]);
     }
     const newestFirst = order === 'newest first';
-    return this.job.find({ after, limit: PAGE_SIZE, tenantId, exceptTenants: [], newestFirst });
+    const { signal } = this;
+    return this.job.find({ after, limit: PAGE_SIZE, tenantId, exceptTenants: [], newestFirst, signal });
   }
 
   /** Retries never keep a tenant's new items waiting. */

@@ -163,7 +163,7 @@ export class ReopeningsRepository {
     ];
     return queryOnce(
       this.dataSource,
-      { statementTimeout: 60_000, lockTimeout: 1_000, capacity: 'sweeps' },
+      { statementTimeout: 60_000, lockTimeout: 1_000, capacity: 'sweeps', signal: search.signal },
       `SELECT t.id, t.tenant_id AS "tenantId" FROM ${this.schema}.timeouts t
         WHERE ${conditions.filter(Boolean).join(' AND ')}
         ORDER BY t.id ${newestFirst ? 'DESC' : 'ASC'} LIMIT ${limit}`,
