@@ -5,7 +5,7 @@ import { Lapse } from './support/lapse.js';
 import { roleOfLapse } from './support/people.js';
 import { useWorld } from './support/world.js';
 
-const world = useWorld();
+const world = useWorld({ LAPSE_SWEEP_TIME_BUDGET: '10s' });
 
 afterEach(() => world.host.pool.query('DROP FUNCTION IF EXISTS host_trigger() CASCADE'));
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DataSourceOptions } from 'typeorm';
+import type { DataSourceOptions, Logger } from 'typeorm';
 import { ApiKeyEntity } from '../access/api-key.entity.js';
 import { AuditRecordEntity } from '../audit/audit-record.entity.js';
 import type { Configuration } from '../config/configuration.js';
@@ -22,6 +22,16 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Longer than the usual interval of the schedule, so that a tick needn't connect anew. */
 const IDLE_CONNECTION_MS = 150_000;
 
+/** TypeORM would print failed migrations that are tried again; what matters is thrown, and logged by whoever catches it. */
+const SILENT: Logger = {
+  logQuery() {},
+  logQueryError() {},
+  logQuerySlow() {},
+  logSchemaBuild() {},
+  logMigration() {},
+  log() {},
+};
+
 /** The one place where the connection, the entities and the migrations are named. */
 export function dataSourceOptions(configuration: Configuration) {
   return {
@@ -41,6 +51,7 @@ export function dataSourceOptions(configuration: Configuration) {
       CountByPartition1764400000000,
     ],
     migrationsTableName: 'migrations',
+    logger: SILENT,
     // Lapse needs no extension, and its role may not be allowed to create one.
     installExtensions: false,
     poolSize: POOL_SIZE,
