@@ -9,7 +9,7 @@ const BENCH_README = fileURLToPath(new URL('../README.md', import.meta.url));
 const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 
 /** Of these the README tells what we claim; of all of them, the page beside this folder. */
-const IN_README = ['drain', 'growth', 'neighbours', 'timeliness', 'memory', 'start'];
+const IN_README = ['drain', 'search', 'growth', 'neighbours', 'timeliness', 'memory', 'start'];
 /** The order of the page; what is measured for other pages comes last. */
 const ORDER = [...IN_README, 'replicas', 'http', 'idle', 'locks', 'access', 'reads', 'aftermath'];
 

@@ -12,7 +12,7 @@ import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
 import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { countBatchSql } from './sweep-counts.sql.js';
 import { BatchCommittedError } from './sweeps.errors.js';
-import { asObject, isTimedOut, MARKERS } from './timeout-markers.js';
+import { asObject, momentSql, unrestorable } from './timeout-markers.js';
 
 /** Which executions a sweep is about. The cutoff is one moment of the database's clock, as ISO text to the microsecond. */
 export interface Due {
@@ -275,33 +275,4 @@ const COLUMNS = `e.ctid::text AS place, e.updated_at::text AS "updatedAt", e.ten
 function isOf(failure: string, execution: string): string {
   return `${failure}.tenant_id = ${execution}.tenant_id AND ${failure}.project_id = ${execution}.project_id
           AND ${failure}.execution_id = ${execution}.id`;
-}
-
-/**
- * What every execution of a batch gets, worked out once: its `metadata` is merged into what the host keeps there. The
- * ids of the ledger rows are UUIDv7 with a counter: 60 random bits that the batch draws once, and in them room to count
- * to 2^14. So they keep the order of the sweep, and cost less than a random one each.
- */
-function momentSql(watched: WatchedTable, schema: string, sweepId: string): string {
-  return `
-    SELECT ${watched.asUpdatedAt('statement_timestamp()')} AS updated_at,
-           jsonb_build_object(
-             'failureReason', 'approval_timeout',
-             'timedOutAt', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-             'sweepId', ${sweepId}) AS metadata,
-           (SELECT trigger FROM ${schema}.sweeps WHERE id = ${sweepId}) AS trigger,
-           left(drawn.id::text, 24) AS id_prefix,
-           ('x' || right(drawn.id::text, 12))::bit(48)::bigint & ~16383::bigint AS id_start
-      FROM (SELECT ${schema}.uuid_v7() AS id) drawn`;
-}
-
-/**
- * Metadata that can't be had back by taking our markers away, as a list of the one value, of none where it was NULL;
- * NULL for all other. That of an object is kept where markers would replace members of the host's own.
- */
-function unrestorable(metadata: string): string {
-  return `CASE WHEN ${metadata} IS NULL THEN '[]'::jsonb
-               WHEN jsonb_typeof(${metadata}) <> 'object'
-                 OR (${metadata} ?| ${MARKERS} AND NOT coalesce(${isTimedOut(metadata)}, false))
-               THEN jsonb_build_array(${metadata}) END`;
 }
