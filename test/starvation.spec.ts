@@ -146,7 +146,7 @@ test('a search that takes longer than a batch may is no failure of any execution
   await host.pool.query(
     `CREATE FUNCTION seen(id text) RETURNS boolean LANGUAGE plpgsql AS $$
        BEGIN
-         IF id = '7' AND current_query() LIKE '%NOT EXISTS%LIMIT 4000%' THEN PERFORM pg_sleep(3); END IF;
+         IF id = '7' AND current_query() LIKE '%NOT EXISTS%LIMIT 3000%' THEN PERFORM pg_sleep(3); END IF;
          RETURN true;
        END $$;
      CREATE POLICY seen ON workflow_executions USING (seen(id));

@@ -18,11 +18,13 @@ export interface RunLimits {
   capacity: Capacity;
 }
 
-/** Keys that are remembered at a time, some 200 bytes each. */
-const PAGE_SIZE = 20_000;
-const FIRST_PAGE_BATCHES = 4;
-/** The next page is searched for when so few keys are left, so that nobody waits for it. */
-const PREFETCH_AT = 5_000;
+/**
+ * Keys that one search returns: few, so that neither reading nor parsing them holds anybody up. If searches are slow, because
+ * each reads the whole table, there are fewer of them with more keys, some 200 bytes each.
+ */
+const PAGE_SIZE = 3_000;
+const SLOW_PAGE_SIZE = 20_000;
+const SLOW_SEARCH_MS = 200;
 
 /** Share of the time budget that tenants with failing items, and retries, have at least. */
 const FAILING_SHARE = 0.2;
@@ -46,6 +48,7 @@ export class BatchRunner<Item extends BatchItem> {
   private readonly state: RunState;
   private readonly workers: BatchPartition<Item>[];
   private size: number;
+  private pageSize = PAGE_SIZE;
   private queue: Item[] = [];
   private last: Item | null = null;
   private exhausted = false;
@@ -106,33 +109,24 @@ export class BatchRunner<Item extends BatchItem> {
 
   private async takeNew(): Promise<Item[]> {
     while (this.queue.length === 0 && !this.exhausted) {
-      await this.searchOnce();
+      // Workers that need items at the same time wait for one search.
+      this.searching ??= this.search().finally(() => {
+        this.searching = undefined;
+      });
+      await this.searching;
     }
-    const items = this.queue.splice(0, Math.min(this.size, this.state.remaining));
-    if (this.queue.length < PREFETCH_AT && !this.exhausted && this.limits.limit === null) {
-      // If it fails, the next worker that waits for it throws the error.
-      this.searchOnce().catch(() => undefined);
-    }
-    return items;
-  }
-
-  /** Workers that need items at the same time wait for one search. */
-  private searchOnce(): Promise<void> {
-    this.searching ??= this.search().finally(() => {
-      this.searching = undefined;
-    });
-    return this.searching;
+    return this.queue.splice(0, Math.min(this.size, this.state.remaining));
   }
 
   private async search(): Promise<void> {
-    // The first page is small, so that processing starts soon; the next one is searched for in the meantime.
-    const pageSize = this.last === null ? this.limits.batchSize * FIRST_PAGE_BATCHES : PAGE_SIZE;
-    const limit = Math.min(pageSize, this.state.remaining);
+    const limit = Math.min(this.pageSize, this.state.remaining);
+    const startedAt = performance.now();
     const exceptTenants = [...this.failing.due, ...this.failing.waiting, ...this.setAside.keys()];
     const found = await this.job.find({
       ...{ after: this.last, limit, tenantId: null, exceptTenants, newestFirst: false },
       signal: this.signal,
     });
+    this.pageSize = performance.now() - startedAt > SLOW_SEARCH_MS ? SLOW_PAGE_SIZE : PAGE_SIZE;
     this.exhausted = found.length < limit;
     this.last = found.at(-1) ?? this.last;
     // Another worker may have put items back, or a tenant aside, while this one searched.
