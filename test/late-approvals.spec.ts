@@ -226,7 +226,7 @@ describe('without the guard', () => {
       const items = await eventually(
         () => resurrected(),
         (found) => found.length > 0,
-        10_000,
+        25_000,
       );
       expect(items).toMatchObject([{ executionId: 'late', resurrectedStatus: 'running' }]);
     } finally {

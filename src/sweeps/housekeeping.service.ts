@@ -23,7 +23,7 @@ export interface HousekeepingTask {
 
 const INTERVAL_MS = 30_000;
 /** Soon after the start: the process that ended before may have left something behind. */
-const FIRST_PASS_MS = 1_000;
+const FIRST_PASS_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const SHUTDOWN_TIMEOUT_MS = 1_000;
 /** Rows that one statement deletes or looks at. */
