@@ -5,14 +5,13 @@ import { advisoryLockKey } from '../locks/advisory-lock-key.js';
 import { createWatchedTables } from './create-watched-tables.js';
 import { DatabaseReadOnlyError, MigrationsBusyError, SchemaPermissionError } from './database.errors.js';
 import { setQueryTimeout } from './short-transaction.js';
-import { LOCK_NOT_AVAILABLE, READ_ONLY, sqlStateOf } from './sql-state.js';
+import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, READ_ONLY, sqlStateOf } from './sql-state.js';
 
 const POLL_MS = 200;
 const MIGRATIONS_TIMEOUT_MS = 5 * 60_000;
 /** Long, because creating an index on a large ledger takes its time. */
 const STATEMENT_TIMEOUT_MS = 30 * 60_000;
 const NETWORK_TIMEOUT_MS = 10_000;
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** What was missing. */
 export interface MigrationOutcome {

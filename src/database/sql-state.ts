@@ -13,6 +13,9 @@ export function sqlStateOf(error: unknown): string | undefined {
 /** The statement was refused because the server or the transaction is read-only: a standby, or a setting. */
 export const READ_ONLY = '25006';
 
+/** The role lacks a right. */
+export const INSUFFICIENT_PRIVILEGE = '42501';
+
 /** A lock was not free within lock_timeout. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 

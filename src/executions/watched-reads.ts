@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { inShortTransaction, queryOnce, type TransactionLimits } from '../database/short-transaction.js';
 import { SqlParameters } from '../database/sql-parameters.js';
-import { LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from '../database/sql-state.js';
+import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from '../database/sql-state.js';
 import {
   type TableLockHolder,
   WatchedTableLockedError,
@@ -22,8 +22,6 @@ const HOLDER_LIMITS = { statementTimeout: 1_000, lockTimeout: 500 };
 
 /** A change of the table that raises no error, such as from `timestamp` to `timestamptz`, is noticed within this time. */
 const MAX_LAYOUT_AGE_MS = 30_000;
-
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 /**
  * Undefined column, table, function or operator, another type, text that is no value of a column's new type, another
@@ -109,10 +107,8 @@ export class WatchedReads {
 
   /** Reads that meet the same lock ask once between them. Who holds it is an extra: the answer doesn't depend on it. */
   private findHolder(): Promise<TableLockHolder | undefined> {
-    this.holder ??= inShortTransaction(this.dataSource, HOLDER_LIMITS, async (transaction) => {
-      const [holder] = await transaction.query(HOLDER_SQL, [this.watched.schema]);
-      return holder;
-    })
+    this.holder ??= queryOnce<TableLockHolder>(this.dataSource, HOLDER_LIMITS, HOLDER_SQL, [this.watched.schema])
+      .then(([holder]) => holder)
       .catch(() => undefined)
       .finally(() => {
         this.holder = undefined;

@@ -1,8 +1,8 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { inShortTransaction } from '../database/short-transaction.js';
-import { sqlStateOf } from '../database/sql-state.js';
+import { queryOnce } from '../database/short-transaction.js';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from './watched-table.js';
 
 const SERVING = [
@@ -34,7 +34,6 @@ interface FoundIndex {
 }
 
 const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Finds out which indexes sweeping wants, since only the owner of the watched table may create them. */
 @Injectable()
@@ -81,9 +80,10 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
 
   /** One row per valid index of each table that holds rows; a table without any comes with null columns. */
   private indexesOfEachPartition(): Promise<FoundIndex[]> {
-    return inShortTransaction(this.dataSource, LIMITS, (transaction) =>
-      transaction.query(
-        `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+    return queryOnce(
+      this.dataSource,
+      LIMITS,
+      `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
               (SELECT array_agg(a.attname::text ORDER BY k.place)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
@@ -93,8 +93,7 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
          JOIN pg_class c ON c.oid = leaf.relid
          JOIN pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid`,
-        [this.watched.name, this.watched.partitioned],
-      ),
+      [this.watched.name, this.watched.partitioned],
     );
   }
 }

@@ -66,9 +66,7 @@ export class LockConnections implements OnApplicationShutdown {
       connection.release();
       return undefined;
     } catch (error) {
-      this.distrustedBefore = performance.now();
-      connection.release(true);
-      throw new LockUnavailableError(name, error);
+      throw this.giveUp(connection, name, error);
     }
   }
 
@@ -80,10 +78,14 @@ export class LockConnections implements OnApplicationShutdown {
       connection.release();
       return rows;
     } catch (error) {
-      this.distrustedBefore = performance.now();
-      connection.release(true);
-      throw new LockUnavailableError(about, error);
+      throw this.giveUp(connection, about, error);
     }
+  }
+
+  private giveUp(connection: pg.PoolClient, lockName: string | undefined, error: unknown): LockUnavailableError {
+    this.distrustedBefore = performance.now();
+    connection.release(true);
+    return new LockUnavailableError(lockName, error);
   }
 
   private async connect(): Promise<pg.PoolClient> {

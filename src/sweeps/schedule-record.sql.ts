@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { schemaOf } from '../database/schema-of.js';
-import { inShortTransaction, type TransactionLimits } from '../database/short-transaction.js';
+import { queryRow, type TransactionLimits } from '../database/short-transaction.js';
 
 /** What `lapse.sweeps` records of the schedule, by the database's clock. */
 export interface ScheduleRecord {
@@ -42,12 +42,17 @@ function recordSql(schema: string): string {
          WHERE s.status = 'running' AND s.lock_name = $1) running ON true`;
 }
 
+type ScheduleRow = Omit<ScheduleRecord, 'last' | 'table'> & {
+  /** Null if no scheduled sweep that ended is on record; then the two others mean nothing. */
+  status: string | null;
+  finishedAt: Date;
+  error: string | null;
+};
+
 /** @throws whatever the database answers; SQLSTATE 42P01 if Lapse's tables don't exist yet. */
 export async function readScheduleRecord(dataSource: DataSource, lockName: string): Promise<ScheduleRecord> {
   const schema = schemaOf(dataSource);
-  const [row] = await inShortTransaction(dataSource, LIMITS, (transaction) =>
-    transaction.query(recordSql(schema), [lockName]),
-  );
+  const row = await queryRow<ScheduleRow>(dataSource, LIMITS, recordSql(schema), [lockName]);
   const { now, lastGood, status, finishedAt, error, lastProgress } = row;
   const last = status === null ? null : { status, finishedAt, error };
   return { table: `${schema}.sweeps`, now, lastGood, last, lastProgress };

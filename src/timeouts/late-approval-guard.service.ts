@@ -6,7 +6,7 @@ import type { Caller } from '../access/principal.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { schemaOf } from '../database/schema-of.js';
 import { inShortTransaction } from '../database/short-transaction.js';
-import { sqlStateOf } from '../database/sql-state.js';
+import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import { readGuardCatalog } from './late-approval-guard.catalog.js';
 import {
@@ -21,8 +21,6 @@ import { GuardIneffectiveError, GuardNotPermittedError, WatchedTableBusyError } 
 
 const MAX_ATTEMPTS = 10;
 const RETRY_DELAY_MS = 500;
-const INSUFFICIENT_PRIVILEGE = '42501';
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** A table of a thousand partitions gets a thousand triggers. */
 const LIMITS = { statementTimeout: 30_000, lockTimeout: GUARD_LOCK_TIMEOUT_MS };

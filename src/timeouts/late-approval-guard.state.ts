@@ -1,7 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import { schemaOf } from '../database/schema-of.js';
 import { inShortTransaction } from '../database/short-transaction.js';
-import { sqlStateOf } from '../database/sql-state.js';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../database/sql-state.js';
 import type { WatchedTable } from '../executions/watched-table.js';
 import { readGuardCatalog } from './late-approval-guard.catalog.js';
 import { GUARD_SQLSTATE } from './late-approval-guard.sql.js';
@@ -23,7 +23,6 @@ export interface GuardReport {
 }
 
 const LIMITS = { statementTimeout: 5_000, lockTimeout: 500 };
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Whether the guard holds on the watched table: what the catalogue says, and what a late approval gets that is rolled back. */
 export function examineGuard(dataSource: DataSource, watched: WatchedTable): Promise<GuardReport> {

@@ -126,9 +126,7 @@ export class ReopeningsRepository {
         SELECT count(*)::int AS found,
                ${REOPEN_OUTCOMES.map((outcome) => `(count(*) FILTER (WHERE outcome = '${outcome}'))::int AS ${outcome}`)}
           FROM outcomes
-      ),
-      ${undo ? `${this.recordOutcomes(undo, parameters)},` : ''}
-      done AS (SELECT)
+      )${undo ? `, ${this.recordOutcomes(undo, parameters)}` : ''}
       SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,

@@ -1,12 +1,10 @@
 import { messageOf } from '../../database/database.errors.js';
-import { inShortTransaction } from '../../database/short-transaction.js';
-import { sqlStateOf } from '../../database/sql-state.js';
+import { queryOnce } from '../../database/short-transaction.js';
+import { INSUFFICIENT_PRIVILEGE, sqlStateOf } from '../../database/sql-state.js';
 import { textFaultsOf } from '../../executions/watched-table-layout.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 import { WILL_BE_CREATED } from './watched-table.check.js';
-
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
 const COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];
@@ -18,9 +16,7 @@ export const conversationsCheck: Check = {
   async look({ configuration, dataSource }) {
     const table = `"${configuration.watchedSchema}".conversations`;
     try {
-      await inShortTransaction(dataSource, LIMITS, (transaction) =>
-        transaction.query(`SELECT ${COLUMNS.join(', ')} FROM ${table} LIMIT 0`),
-      );
+      await queryOnce(dataSource, LIMITS, `SELECT ${COLUMNS.join(', ')} FROM ${table} LIMIT 0`);
       const faults = (await textFaultsOf(dataSource, configuration.watchedSchema, 'conversations', COLUMNS)) ?? [];
       return faults.length === 0
         ? ok(`${table} can be read`)
