@@ -46,3 +46,17 @@ test('a migration that has to wait for a table lets older replicas write to it, 
   const { rows } = await pool.query(`SELECT to_regclass('lapse.sweep_counts') IS NOT NULL AS migrated`);
   expect(rows).toEqual([{ migrated: true }]);
 }, 60_000);
+
+test('ids are in the order in which they were made, also within one millisecond', async () => {
+  const ids: string[] = [];
+  for (let count = 0; count < 200; count += 1) {
+    const { rows } = await world.host.pool.query('SELECT lapse.uuid_v7() AS id');
+    ids.push(rows[0].id);
+  }
+
+  expect(ids).toEqual([...ids].sort());
+  expect(new Set(ids).size).toBe(200);
+  expect(ids.every((id) => /^.{8}-.{4}-7.{3}-[89ab]/.test(id))).toBe(true);
+  const ms = Number.parseInt((ids[199] as string).replaceAll('-', '').slice(0, 12), 16);
+  expect(Math.abs(ms - Date.now())).toBeLessThan(5_000);
+});
