@@ -7,6 +7,9 @@ const HOST = hostname().slice(0, 24);
 /** PostgreSQL keeps the first kilobyte of a statement, unless configured otherwise. */
 const LONGEST_NAME_SHOWN = 200;
 
+/** Leaves room for the statement behind it, and for what a pooler puts before it. */
+const MAX_LABEL_BYTES = 900;
+
 /** The server ends a holder that sends no heartbeat for so long. The holder itself gives up earlier. */
 const SERVER_HEARTBEAT_TIMEOUT = '20s';
 
@@ -62,9 +65,23 @@ export function shownName(name: string): string {
   return name.length <= LONGEST_NAME_SHOWN || isCut ? name : `${name.slice(0, LONGEST_NAME_SHOWN)}…`;
 }
 
-/** A slash could begin or end a comment. */
+/**
+ * ASCII alone, because the encoding of the database may lack the characters of a name; and no slash, which could begin or
+ * end a comment.
+ */
 function commentOf({ application, schema, name }: LockLabel): string {
-  return `/* lock ${JSON.stringify({ application, schema, name: shownName(name) }).replaceAll('/', '\\u002f')} */`;
+  let shown = shownName(name);
+  for (;;) {
+    const json = JSON.stringify({ application, schema, name: shown }).replaceAll(/[^\x20-\x2e\x30-\x7e]/g, escaped);
+    if (json.length <= MAX_LABEL_BYTES) {
+      return `/* lock ${json} */`;
+    }
+    shown = `${shown.slice(0, -10)}…`;
+  }
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function printable(text: string): string {
