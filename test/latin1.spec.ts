@@ -35,7 +35,7 @@ const withTenant = (tenantId: string, method = 'GET', path = '/v1/sweeps', body?
     method,
     path,
     headers: { authorization: `Bearer ${ADMIN_KEY}`, 'x-tenant-id': Buffer.from(tenantId).toString('latin1') },
-    ...(body === undefined ? {} : { body: Buffer.from(body) }),
+    ...(body === undefined ? {} : { body }),
   });
 const withToken = async (claims: object, method: string, path: string, body?: string) =>
   lapse.send(method, path, await issuer.token({ tenant_id: 'acme', role: 'admin', ...claims }), body);

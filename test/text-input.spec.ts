@@ -13,17 +13,14 @@ const LONGEST = '🦊'.repeat(256);
 const TOO_LONG = `${LONGEST}x`;
 
 let address = 0;
-/**
- * @param header its bytes, as characters of Latin-1; several are sent one by one. The body is no string, because Node
- *   would send the header in its encoding.
- */
+/** @param header its bytes, as characters of Latin-1; several are sent one by one. */
 function withTenant(header: string | string[], method = 'GET', path = '/v1/executions', key = ADMIN_KEY) {
   address += 1;
   return sendExactly(world.lapse.url, {
     method,
     path,
     headers: { authorization: `Bearer ${key}`, 'x-tenant-id': header, 'x-forwarded-for': `10.4.0.${address}` },
-    ...(method === 'POST' ? { body: Buffer.from('{}') } : {}),
+    ...(method === 'POST' ? { body: '{}' } : {}),
   });
 }
 
