@@ -7,9 +7,6 @@ const HOST = hostname().slice(0, 24);
 /** PostgreSQL keeps the first kilobyte of a statement, unless configured otherwise. */
 const LONGEST_NAME_SHOWN = 200;
 
-/** Leaves room for the statement behind it, and for what a pooler puts before it. */
-const MAX_LABEL_BYTES = 900;
-
 /** The server ends a holder that sends no heartbeat for so long. The holder itself gives up earlier. */
 const SERVER_HEARTBEAT_TIMEOUT = '20s';
 
@@ -53,7 +50,13 @@ export function heartbeatSql(label: LockLabel): string {
 export function labelIn(statement: string): LockLabel | undefined {
   const [, json] = /^\/\* lock (\{.*?\}) \*\//.exec(statement) ?? [];
   try {
-    return json === undefined ? undefined : (JSON.parse(json) as LockLabel);
+    if (json === undefined) {
+      return undefined;
+    }
+    const { nameBase64, ...label } = JSON.parse(json) as LockLabel & { nameBase64?: string };
+    return nameBase64 === undefined
+      ? label
+      : { ...label, name: JSON.parse(Buffer.from(nameBase64, 'base64url').toString()) };
   } catch {
     return undefined;
   }
@@ -66,18 +69,16 @@ export function shownName(name: string): string {
 }
 
 /**
- * ASCII alone, because the encoding of the database may lack the characters of a name; and no slash, which could begin or
- * end a comment.
+ * ASCII alone, because the encoding of the database may lack the characters of a name: in base64 such a name of the
+ * greatest length still fits into what PostgreSQL keeps. A slash could begin or end a comment.
  */
 function commentOf({ application, schema, name }: LockLabel): string {
-  let shown = shownName(name);
-  for (;;) {
-    const json = JSON.stringify({ application, schema, name: shown }).replaceAll(/[^\x20-\x2e\x30-\x7e]/g, escaped);
-    if (json.length <= MAX_LABEL_BYTES) {
-      return `/* lock ${json} */`;
-    }
-    shown = `${shown.slice(0, -10)}…`;
-  }
+  const shown = shownName(name);
+  const written = /^[\x20-\x7e]*$/.test(shown)
+    ? { name: shown }
+    : { nameBase64: Buffer.from(JSON.stringify(shown)).toString('base64url') };
+  const json = JSON.stringify({ application, schema, ...written });
+  return `/* lock ${json.replaceAll(/[^\x20-\x2e\x30-\x7e]/g, escaped)} */`;
 }
 
 function escaped(character: string): string {

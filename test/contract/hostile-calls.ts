@@ -42,14 +42,7 @@ const HEADER_BYTES = [
     ';=;',
     '"',
   ],
-  ...[
-    'x'.repeat(257),
-    '\xf0\x9f\xa6\x8a'.repeat(257),
-    'x'.repeat(9_000),
-    "'; DROP TABLE sweeps; --",
-    '\t',
-    '%00',
-  ],
+  ...['x'.repeat(257), '\xf0\x9f\xa6\x8a'.repeat(257), 'x'.repeat(9_000), "'; DROP TABLE sweeps; --", '\t', '%00'],
 ];
 
 const HEADERS: Record<string, readonly (string | string[])[]> = {
