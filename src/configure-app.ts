@@ -26,7 +26,7 @@ const REQUEST_WITHIN_MS = 30_000;
 /** Longer than load balancers keep a connection that nobody uses, so that they, not we, close it. */
 const KEEP_ALIVE_MS = 75_000;
 
-const EXPOSED_HEADERS = ['Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
+const EXPOSED_HEADERS = ['Link', 'Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
 
 /** Body parsing is set up here, and errors at boot are reported by the caller. What is left after the drain is cut. */
 const OPTIONS = { bodyParser: false, abortOnError: false, forceCloseConnections: true } as const;

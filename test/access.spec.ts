@@ -104,8 +104,9 @@ async function expiredKey(): Promise<string> {
   const { body } = await world.lapse.post('/v1/api-keys', {
     name: 'expired',
     role: 'admin',
-    expiresAt: '2020-01-01T00:00:00Z',
+    expiresAt: '2099-01-01T00:00:00Z',
   });
+  await world.host.pool.query(`UPDATE lapse.api_keys SET expires_at = now() WHERE id = $1`, [body.id]);
   return body.key;
 }
 

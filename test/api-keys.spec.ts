@@ -155,3 +155,56 @@ test('the last admin key of the platform can go: LAPSE_ADMIN_KEY remains', async
   expect((await get('/v1/sweeps', key)).status).toBe(401);
   expect((await lapse.get('/v1/api-keys')).status).toBe(200);
 });
+
+test.each([
+  ['2026-02-30T00:00:00Z', 'must be an RFC 3339 time'],
+  ['2099-02-29T00:00:00Z', 'must be an RFC 3339 time'],
+  ['2099-01-01T00:00:00+23:59', 'must be an RFC 3339 time'],
+  ['9999-12-31T23:59:59-01:00', 'must be an RFC 3339 time'],
+  ['2020-01-01T00:00:00Z', 'must be in the future'],
+  ['0001-01-01T00:00:00Z', 'must be in the future'],
+])('a key that expires at %s is refused, and is not made', async (expiresAt, message) => {
+  const { lapse, host } = world;
+  const count = async () => (await host.pool.query('SELECT count(*)::int FROM lapse.api_keys')).rows[0].count;
+  const before = await count();
+  const { status, body } = await lapse.post('/v1/api-keys', { name: 'x', role: 'viewer', expiresAt });
+  expect([status, body.errors[0].path, body.errors[0].message]).toEqual([
+    400,
+    'body.expiresAt',
+    expect.stringMatching(message),
+  ]);
+  expect(await count()).toBe(before);
+});
+
+test('moments beyond RFC 3339 are shown as the nearest that it can write, in every list', async () => {
+  const { lapse, host } = world;
+  const at = (moment: string) => `timestamptz '${moment}'`;
+  for (const [first, last] of [
+    ['-infinity', 'infinity'],
+    ['4713-01-01 00:00:00 BC', '294276-12-31 23:59:59.999999'],
+    ['0001-01-01 00:00:00+14', '9999-12-31 23:59:59.9999-12'],
+  ] as const) {
+    const [early, late] = [at(first), at(last)];
+    await host.clear();
+    await host.pool.query(`
+      TRUNCATE lapse.api_keys, lapse.audit_log;
+      INSERT INTO lapse.api_keys (public_id, secret_hash, name, role, created_by, created_at, expires_at, last_used_at, revoked_at)
+      VALUES ('x', sha256(''), 'x', 'viewer', 'x', ${early}, ${late}, ${early}, ${late});
+      INSERT INTO lapse.audit_log (at, principal_kind, address, action, outcome, request_id, details)
+      VALUES (${early}, 'x', 'x', 'x', 'done', 'x', '{}');
+      INSERT INTO lapse.sweeps (trigger, dry_run, timeout_seconds, requested_by, lock_name, status, cutoff, started_at, finished_at)
+      VALUES ('api', false, 60, 'x', 'sweep', 'succeeded', ${early}, ${early}, ${late});
+      INSERT INTO lapse.failures (tenant_id, project_id, execution_id, last_reason, sqlstate, last_sweep_id, first_failed_at, last_failed_at, next_try_at)
+      VALUES ('x', 'x', 'x', 'x', 'P0001', gen_random_uuid(), ${early}, ${late}, ${late})`);
+    const [FIRST, LAST] = ['0001-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z'];
+    for (const [path, expected] of Object.entries({
+      '/v1/api-keys': { createdAt: FIRST, expiresAt: LAST, lastUsedAt: FIRST, revokedAt: LAST },
+      '/v1/audit-log': { at: FIRST },
+      '/v1/sweeps': { cutoff: FIRST, startedAt: FIRST, finishedAt: LAST },
+      '/v1/failures': { firstFailedAt: FIRST, lastFailedAt: LAST, nextTryAt: LAST },
+    })) {
+      const { status, body } = await lapse.get(path);
+      expect([path, status, body.items?.[0]]).toEqual([path, 200, expect.objectContaining(expected)]);
+    }
+  }
+});

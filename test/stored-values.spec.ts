@@ -42,6 +42,7 @@ test.each([
   ['a decimal with its last zero', '{"amount": 1.10}'],
   ['a decimal with more digits than a double', '0.12345678901234567890123456789'],
   ['a list nested thousands of levels deep', nested(1_500)],
+  ['a list nested as deeply as PostgreSQL lets it be', `${'['.repeat(6_000)}${']'.repeat(6_000)}`],
   ['an object with the names of JavaScript itself', '{"__proto__": {"a": 1}, "constructor": 2, "toString": null}'],
   ['text that looks like a replacement pattern', '["$&", "$1", "$`", "\\\\u0000", "\\u2028", "\\ud83e\\udd8a"]'],
   ['text', '"\\"quoted\\" \\\\ text"'],

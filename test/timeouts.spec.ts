@@ -85,7 +85,7 @@ test('a tenant reads its own part of the ledger alone', async () => {
 });
 
 test('as CSV the whole list comes as a table, in which no text is a formula', async () => {
-  const { status, headers, body } = await csv('/v1/timeouts?tenantId=globex&limit=1');
+  const { status, headers, body } = await csv('/v1/timeouts?tenantId=globex');
   expect([status, headers.get('content-type')]).toEqual([200, 'text/csv; charset=utf-8']);
   expect(headers.get('content-disposition')).toBe('attachment; filename="timeouts.csv"');
   const [header, ...rows] = body.trim().split('\r\n');
@@ -111,11 +111,32 @@ test('CSV goes on over as many rows as there are', async () => {
 test.each([
   ['from=yesterday', 'query.from'],
   ['from=2026-11-22', 'query.from'],
+  ['from=2026-02-30T00:00:00Z', 'query.from'],
   ['to=2026-11-22T00:00:00', 'query.to'],
   ['to=2026-02-30T25:00:00Z', 'query.to'],
+  ['to=2026-01-01T00:00:00%2B23:59', 'query.to'],
+  ['from=2026-11-22T00:00:00.000001Z&to=2026-11-22T00:00:00Z', 'query.to'],
+  ['from=2026-11-22T00:00:00Z&to=2026-11-22T00:30:00%2B01:00', 'query.to'],
   ['sweepId=x', 'query.sweepId'],
   ['toolName=', 'query.toolName'],
 ])('timeouts?%s is refused', async (query, path) => {
-  const { status, body } = await world.lapse.get(`/v1/timeouts?${query}`);
-  expect([status, body.errors[0].path]).toEqual([400, path]);
+  for (const list of ['/v1/timeouts', `/v1/sweeps/${sweepOfAcme}/timeouts`]) {
+    const { status, body } = await world.lapse.get(`${list}?${query}`);
+    expect([status, body.errors?.map((fault: { path: string }) => fault.path)]).toEqual([400, [path]]);
+  }
+});
+
+test('a + that arrives as a space is explained', async () => {
+  const { body } = await world.lapse.get('/v1/timeouts?from=2026-11-22T00:00:00+01:00');
+  expect(body.errors[0].message).toMatch('write the + of an offset as %2B');
+  expect((await world.lapse.get('/v1/timeouts?from=2026-11-22')).body.errors[0].message).not.toMatch('%2B');
+});
+
+test.each([
+  ['from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59.999999Z', 4],
+  ['from=0001-01-01T15:59:00%2B15:59&to=9999-12-31T08:00:59-15:59', 4],
+  ['from=2026-11-22T00:00:00Z&to=2026-11-22t01:00:00%2B01:00', 0],
+  [`from=2026-11-22T00:00:00.${'1'.repeat(300)}z`, 4],
+])('timeouts?%s is read as RFC 3339 has it', async (query, count) => {
+  expect(await list(`/v1/timeouts?${query}`)).toHaveLength(count);
 });

@@ -1,5 +1,6 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader } from '@nestjs/swagger';
+import { MAX_ID_CHARACTERS } from '../http/input.validators.js';
 import { callerOf } from './caller.js';
 import type { Caller as CallerOfRoute } from './principal.js';
 import type { Role } from './role.js';
@@ -12,7 +13,7 @@ const TENANT_HEADER = {
   name: 'X-Tenant-Id',
   required: false,
   description: 'Narrows a credential of the platform to this tenant, as `tenantId` does',
-  schema: { type: 'string', maxLength: 256 },
+  schema: { type: 'string', minLength: 1, maxLength: MAX_ID_CHARACTERS },
 } as const;
 
 /** What a route declares: who may call it. A route that declares nothing stops the boot. */

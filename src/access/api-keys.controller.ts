@@ -1,11 +1,29 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
-import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Req, type StreamableFile } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
+import { answerList, ListResponse } from '../http/list-answer.js';
 import { PageQuery } from '../http/page.dto.js';
 import { Problems } from '../http/problem.dto.js';
 import { Audited, Caller, RequiresRole } from './access.decorators.js';
 import { ApiKeyIdParam, ApiKeyPageDto, CreateApiKeyBody, CreatedApiKeyDto } from './api-keys.dto.js';
 import { ApiKeysService } from './api-keys.service.js';
 import type { Caller as CallerOfRoute } from './principal.js';
+
+const CSV = {
+  name: 'api-keys',
+  columns: [
+    'id',
+    'publicId',
+    'name',
+    'tenantId',
+    'role',
+    'createdBy',
+    'createdAt',
+    'expiresAt',
+    'lastUsedAt',
+    'revokedAt',
+  ],
+};
 
 @ApiTags('API keys')
 @Controller('v1/api-keys')
@@ -25,10 +43,14 @@ export class ApiKeysController {
   @Get()
   @RequiresRole('admin')
   @ApiOperation({ operationId: 'listApiKeys', summary: 'API keys, newest first' })
-  @ApiOkResponse({ type: ApiKeyPageDto })
+  @ListResponse(ApiKeyPageDto)
   @Problems()
-  list(@Caller() caller: CallerOfRoute, @Query() query: PageQuery): Promise<ApiKeyPageDto> {
-    return this.keys.list(caller, query);
+  list(
+    @Caller() caller: CallerOfRoute,
+    @Query() query: PageQuery,
+    @Req() request: Request,
+  ): Promise<ApiKeyPageDto | StreamableFile> {
+    return answerList(request, query, CSV, (page) => this.keys.list(caller, page));
   }
 
   @Delete(':keyId')

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn, IsUUID } from 'class-validator';
+import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto } from '../http/page.dto.js';
@@ -60,10 +61,10 @@ export class ApiKeyDto {
       tenantId: key.tenantId,
       role: key.role,
       createdBy: key.createdBy,
-      createdAt: key.createdAt.toISOString(),
-      expiresAt: key.expiresAt?.toISOString() ?? null,
-      lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
-      revokedAt: key.revokedAt?.toISOString() ?? null,
+      createdAt: rfc3339(key.createdAt),
+      expiresAt: rfc3339OrNull(key.expiresAt),
+      lastUsedAt: rfc3339OrNull(key.lastUsedAt),
+      revokedAt: rfc3339OrNull(key.revokedAt),
     };
   }
 }

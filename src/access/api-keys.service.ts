@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { AuditLogService } from '../audit/audit-log.service.js';
+import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import type { Page, PageQuery } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
+import { InvalidInputError } from '../http/problem.error.js';
 import { ApiKeyNotFoundError, RoleMissingError } from './access.errors.js';
 import { generateApiKey, sha256 } from './api-key.js';
 import { ApiKeyAuthenticator } from './api-key-authenticator.service.js';
@@ -23,7 +25,11 @@ export class ApiKeysService {
     private readonly pages: Pages,
   ) {}
 
-  /** A key for the creator's own scope or a tenant within it, with a role that the creator itself has. */
+  /**
+   * A key for the creator's own scope or a tenant within it, with a role that the creator itself has.
+   *
+   * @throws RoleMissingError, InvalidInputError
+   */
   async create(creator: Caller, { name, role, expiresAt }: CreateApiKeyBody): Promise<CreatedApiKeyDto> {
     if (!includesRole(creator.principal.role, role)) {
       throw new RoleMissingError(role);
@@ -42,7 +48,13 @@ export class ApiKeysService {
         },
         transaction,
       );
-      const details = { publicId: key.publicId, name, role, expiresAt: expiresAt ?? null };
+      const { expiresAt: expiry, createdAt } = inserted;
+      // By the clock of the database, which decides later, too, when it has expired.
+      if (expiry && expiry <= createdAt) {
+        const message = `must be in the future, not ${rfc3339(expiry)}: it is ${rfc3339(createdAt)} now`;
+        throw new InvalidInputError([{ path: 'body.expiresAt', message }]);
+      }
+      const details = { publicId: key.publicId, name, role, expiresAt: rfc3339OrNull(expiry) };
       await this.auditLog.recordDone(creator, { target: inserted.id, details }, transaction);
       return inserted;
     });

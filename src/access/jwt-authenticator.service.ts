@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { Configuration, type JwtConfiguration } from '../config/configuration.js';
+import { isText, MAX_ID_CHARACTERS } from '../http/input.validators.js';
 import { IssuerUnavailableError } from './access.errors.js';
 import type { Principal } from './principal.js';
 import { END_USER, ROLES, type Role } from './role.js';
@@ -8,7 +9,6 @@ import { TenantScope } from './tenant-scope.js';
 
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
 const CLOCK_TOLERANCE_SECONDS = 30;
-const LONGEST_ID = 256;
 
 /** How the issuer's keys are fetched: kept for ten minutes, asked for again when a token names another, every 5 s at most. */
 const KEY_SET = { timeoutDuration: 5_000, cooldownDuration: 5_000, cacheMaxAge: 600_000 };
@@ -84,8 +84,7 @@ function streamsExpireAt(expiry: number): number {
 }
 
 function idIn(claim: unknown): string | undefined {
-  const isId = typeof claim === 'string' && claim !== '' && claim.length <= LONGEST_ID && !claim.includes('\0');
-  return isId ? claim : undefined;
+  return isText(claim, MAX_ID_CHARACTERS) ? claim : undefined;
 }
 
 /** Issuers write one role, or a list among those of other services; of several of ours the highest counts. */

@@ -1,4 +1,5 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { idInHeader } from '../http/header-text.js';
 import type { GuardedRequest } from './principal.js';
 
 /**
@@ -7,7 +8,7 @@ import type { GuardedRequest } from './principal.js';
  */
 @Injectable()
 export class ScopeGuard implements CanActivate {
-  /** @throws TenantNotFoundError */
+  /** @throws TenantNotFoundError, InvalidInputError */
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<GuardedRequest>();
     if (request.scope) {
@@ -18,7 +19,8 @@ export class ScopeGuard implements CanActivate {
 }
 
 /** What isn't text names nobody; the check of the input refuses it afterwards. */
-function namedTenants({ params, query, body, headers }: GuardedRequest): string[] {
-  const places: unknown[] = [params.tenantId, query.tenantId, body?.tenantId, headers['x-tenant-id']];
+function namedTenants(request: GuardedRequest): string[] {
+  const { params, query, body } = request;
+  const places: unknown[] = [params.tenantId, query.tenantId, body?.tenantId, idInHeader(request, 'x-tenant-id')];
   return places.filter((tenantId) => typeof tenantId === 'string');
 }

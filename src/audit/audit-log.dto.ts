@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
+import { rfc3339 } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import { IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
@@ -60,7 +61,7 @@ export class AuditRecordDto {
   details!: Record<string, unknown>;
 
   static from({ position: _position, ...record }: AuditRow): AuditRecordDto {
-    return { ...record, at: record.at.toISOString() };
+    return { ...record, at: rfc3339(record.at) };
   }
 }
 

@@ -22,6 +22,13 @@ export const LOCK_NOT_AVAILABLE = '55P03';
 /** A statement ran longer than statement_timeout, or somebody cancelled it. */
 export const QUERY_CANCELED = '57014';
 
+/** A text has a character that the database's encoding does not have. */
+const UNTRANSLATABLE_CHARACTER = ['22P05', '22021'];
+
+export function isUntranslatable(error: unknown): boolean {
+  return UNTRANSLATABLE_CHARACTER.includes(sqlStateOf(error) ?? '');
+}
+
 /** The transaction was rolled back in favour of another one: a serialization failure or a deadlock. */
 const LOST_TO_ANOTHER = ['40001', '40P01'];
 

@@ -7,7 +7,9 @@ const DESCRIPTION = `Times out workflow executions that waited too long for a pe
 **Scope.** A credential is bound to one tenant or to the platform. What is outside its scope doesn't exist for it: 404.
 
 **Lists** answer \`{items, nextCursor}\`. Ask for the next page with the same filters and \`cursor=<nextCursor>\`; the
-list ends where \`nextCursor\` is null.
+list ends where \`nextCursor\` is null. With \`Accept: text/csv\` a list is a table for spreadsheets (RFC 4180), whole
+unless \`limit\` is given; then the header \`Link\` leads to the next page. Text that a spreadsheet would take for a
+formula begins with an apostrophe there.
 
 **Input** is refused whole: an unknown member or parameter is a fault like any other, and \`errors\` names each.
 
@@ -17,8 +19,12 @@ beyond it comes 429 with \`Retry-After\`.
 **Request ids.** An \`X-Request-Id\` that you send, else one that is made, comes back, and is in the log and on the
 audit log.
 
-**Times** are UTC, to the millisecond. What the table of executions holds before the year 1 or after 9999, infinity
-included, is shown as 0001-01-01T00:00:00.000Z or 9999-12-31T23:59:59.999Z.`;
+**Times** are UTC, to the millisecond. What the database holds before the year 1 or after 9999, infinity included, is
+shown as 0001-01-01T00:00:00.000Z or 9999-12-31T23:59:59.999Z. Input is RFC 3339 within these years, with seconds and an
+offset of less than 16 hours; in a query the + of an offset is written %2B.
+
+**Text** is UTF-8, in headers too. Lengths are in characters, that is, Unicode code points. What the encoding of the
+database does not have is refused with 400 and \`character_not_storable\`.`;
 
 /** The OpenAPI document of the routes that the application really has. */
 export function describeApi(app: INestApplication): OpenAPIObject {

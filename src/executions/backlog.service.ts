@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { TenantScope } from '../access/tenant-scope.js';
 import { Configuration } from '../config/configuration.js';
 import { type Duration, milliseconds } from '../config/duration.js';
+import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import type { BacklogDto } from './backlog.dto.js';
 import { BacklogRepository, type BacklogRow } from './backlog.repository.js';
 
@@ -39,12 +40,12 @@ export class BacklogService {
 function asDto(row: BacklogRow): BacklogDto {
   const scaled = (count: number) => Math.round(count * row.scale);
   return {
-    asOf: row.asOf.toISOString(),
+    asOf: rfc3339(row.asOf),
     approximate: row.isSample,
     suspended: scaled(row.suspended),
     overdue: scaled(row.overdue),
-    oldestSuspendedSince: row.oldestSuspendedSince?.toISOString() ?? null,
-    nextDeadline: row.nextDeadline?.toISOString() ?? null,
+    oldestSuspendedSince: rfc3339OrNull(row.oldestSuspendedSince),
+    nextDeadline: rfc3339OrNull(row.nextDeadline),
     byTenant: row.byTenant.map(({ tenantId, suspended, overdue }) => ({
       tenantId,
       suspended: scaled(suspended),

@@ -1,12 +1,38 @@
-import { Controller, Get, Param, Query, UseInterceptors } from '@nestjs/common';
+import { Controller, Get, Param, Query, Req, type StreamableFile, UseInterceptors } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
 import { Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { answerList, ListResponse } from '../http/list-answer.js';
 import { Problems } from '../http/problem.dto.js';
 import { RawJsonBody } from '../http/raw-json.interceptor.js';
 import { ExecutionDto, ExecutionPageDto, ExecutionParams, ListExecutionsQuery } from './executions.dto.js';
 import { ExecutionsService } from './executions.service.js';
+
+const CSV = {
+  name: 'executions',
+  columns: [
+    'tenantId',
+    'projectId',
+    'id',
+    'agentId',
+    'conversationId',
+    'requestId',
+    'status',
+    'suspendedSince',
+    'deadline',
+    'overdue',
+    'pendingToolApproval.toolCallId',
+    'pendingToolApproval.toolName',
+    'pendingToolApproval.args',
+    'pendingToolApproval.isDelegated',
+    'pendingToolApproval.argsOmitted',
+    'pendingToolApproval.argsBytes',
+    'createdAt',
+    'updatedAt',
+  ],
+};
 
 @ApiTags('Executions')
 @Controller('v1')
@@ -24,10 +50,14 @@ export class ExecutionsController {
       'characters, and `args` of more than 16 KiB are left out: ask for the execution by itself.',
   })
   @UseInterceptors(RawJsonBody)
-  @ApiOkResponse({ type: ExecutionPageDto })
+  @ListResponse(ExecutionPageDto)
   @Problems()
-  list(@Caller() caller: CallerOfRoute, @Query() query: ListExecutionsQuery): Promise<ExecutionPageDto> {
-    return this.executions.list(caller, query);
+  list(
+    @Caller() caller: CallerOfRoute,
+    @Query() query: ListExecutionsQuery,
+    @Req() request: Request,
+  ): Promise<ExecutionPageDto | StreamableFile> {
+    return answerList(request, query, CSV, (page) => this.executions.list(caller, page));
   }
 
   @Get('tenants/:tenantId/projects/:projectId/executions/:executionId')

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
+import { rfc3339OrNull } from '../database/moments.js';
 import { ForeignId, OptionalForeignId } from '../http/foreign-id.js';
 import { IsSwitchInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
@@ -74,11 +75,11 @@ export class ExecutionDto {
   static from({ approval, position: _position, ...row }: ExecutionRow): ExecutionDto {
     return {
       ...row,
-      suspendedSince: row.suspendedSince?.toISOString() ?? null,
-      deadline: row.deadline?.toISOString() ?? null,
+      suspendedSince: rfc3339OrNull(row.suspendedSince),
+      deadline: rfc3339OrNull(row.deadline),
       pendingToolApproval: approval && toolApprovalIn(approval),
-      createdAt: row.createdAt?.toISOString() ?? null,
-      updatedAt: row.updatedAt?.toISOString() ?? null,
+      createdAt: rfc3339OrNull(row.createdAt),
+      updatedAt: rfc3339OrNull(row.updatedAt),
     };
   }
 }

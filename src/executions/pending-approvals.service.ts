@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
 import { Configuration } from '../config/configuration.js';
+import { rfc3339 } from '../database/moments.js';
 import type { ApprovalDto, ConversationParams, PendingApprovalDto } from './pending-approvals.dto.js';
 import { ConversationNotFoundError } from './pending-approvals.errors.js';
 import { type LatestExecution, PendingApprovalsRepository } from './pending-approvals.repository.js';
@@ -36,7 +37,7 @@ function approvalIn({ executionId, approval, suspendedSince, deadline }: LatestE
     : {
         ...toolCallIn(approval),
         executionId,
-        suspendedSince: suspendedSince.toISOString(),
-        deadline: deadline.toISOString(),
+        suspendedSince: rfc3339(suspendedSince),
+        deadline: rfc3339(deadline),
       };
 }

@@ -1,9 +1,13 @@
-import { Controller, Get } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Req, type StreamableFile } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
 import { RequiresRole } from '../access/access.decorators.js';
+import { answerList, ListResponse } from '../http/list-answer.js';
 import { Problems } from '../http/problem.dto.js';
 import { HeldLockPageDto } from './held-locks.dto.js';
 import { HeldLocksService } from './held-locks.service.js';
+
+const CSV = { name: 'locks', columns: ['name', 'since', 'applicationName', 'clientAddress', 'pid'] };
 
 @ApiTags('Locks')
 @Controller('v1/locks')
@@ -17,9 +21,9 @@ export class HeldLocksController {
     summary:
       'The locks that are held now, by whichever replica or other program; the longest held first, all on one page',
   })
-  @ApiOkResponse({ type: HeldLockPageDto })
+  @ListResponse(HeldLockPageDto)
   @Problems()
-  list(): Promise<HeldLockPageDto> {
-    return this.locks.list();
+  list(@Req() request: Request): Promise<HeldLockPageDto | StreamableFile> {
+    return answerList(request, {}, CSV, () => this.locks.list());
   }
 }

@@ -1,4 +1,5 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { rfc3339OrNull } from '../database/moments.js';
 import { PageDto } from '../http/page.dto.js';
 import type { LockHolder } from '../locks/lock-holder.js';
 
@@ -37,7 +38,7 @@ export class HeldLockDto {
   pid!: number | null;
 
   static from(holder: LockHolder): HeldLockDto {
-    return { ...holder, since: holder.since?.toISOString() ?? null };
+    return { ...holder, since: rfc3339OrNull(holder.since) };
   }
 }
 

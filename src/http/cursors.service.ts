@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -30,16 +31,17 @@ export class Cursors implements OnModuleInit {
     this.key = value;
   }
 
+  /** Compressed, because a host may have ids far longer than a cursor may be; an index holds them compressed, too. */
   seal(position: Position, list: string): string {
-    const text = JSON.stringify(position);
-    return Buffer.concat([this.sealOf(text, list), Buffer.from(text)]).toString('base64url');
+    const compressed = deflateRawSync(JSON.stringify(position));
+    return Buffer.concat([this.sealOf(compressed, list), compressed]).toString('base64url');
   }
 
-  /** @throws InvalidInputError where the list has sealed no such cursor. */
+  /** @throws InvalidInputError if the list has sealed no such cursor. */
   open(cursor: string, list: string): Position {
     const bytes = Buffer.from(cursor, 'base64url');
-    const text = bytes.subarray(SEAL_BYTES).toString('utf8');
-    if (bytes.length <= SEAL_BYTES || !timingSafeEqual(bytes.subarray(0, SEAL_BYTES), this.sealOf(text, list))) {
+    const compressed = bytes.subarray(SEAL_BYTES);
+    if (bytes.length <= SEAL_BYTES || !timingSafeEqual(bytes.subarray(0, SEAL_BYTES), this.sealOf(compressed, list))) {
       throw new InvalidInputError([
         {
           path: 'query.cursor',
@@ -47,12 +49,13 @@ export class Cursors implements OnModuleInit {
         },
       ]);
     }
-    return JSON.parse(text);
+    return JSON.parse(inflateRawSync(compressed).toString());
   }
 
-  private sealOf(text: string, list: string): Buffer {
+  private sealOf(compressed: Buffer, list: string): Buffer {
     return createHmac('sha256', this.key)
-      .update(JSON.stringify([list, text]))
+      .update(JSON.stringify(list))
+      .update(compressed)
       .digest()
       .subarray(0, SEAL_BYTES);
   }

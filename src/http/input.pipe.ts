@@ -1,4 +1,5 @@
 import { type ArgumentMetadata, Injectable, type ValidationError, ValidationPipe } from '@nestjs/common';
+import { isNestedTooDeeply, MAX_NESTING } from './nesting.js';
 import { type InputFault, InvalidInputError } from './problem.error.js';
 
 /** Names that class-transformer passes over in silence, because they could reach a prototype. */
@@ -31,6 +32,9 @@ export class InputPipe extends ValidationPipe {
     const given = value === undefined ? {} : value;
     if (metadata.type === 'body' && (typeof given !== 'object' || given === null || Array.isArray(given))) {
       throw new InvalidInputError([{ path: 'body', message: 'must be a JSON object' }]);
+    }
+    if (isNestedTooDeeply(given)) {
+      throw new InvalidInputError([{ path: place, message: `is nested more than ${MAX_NESTING} levels deep` }]);
     }
     const passedOver = PASSED_OVER.filter((name) => Object.hasOwn(given as object, name));
     if (passedOver.length > 0) {

@@ -1,22 +1,39 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { ValidateBy, ValidateIf } from 'class-validator';
+import { ValidateBy, ValidateIf, type ValidationArguments } from 'class-validator';
+import { parseRfc3339 } from '../database/moments.js';
 
 /** For a field with a default. A null is a value, and checked: it would take the default's place. */
 export const MayBeLeftOut = () => ValidateIf((_, value) => value !== undefined);
 
-/** Text that PostgreSQL can store as it came: of 1 to `longest` characters as it counts them, without NUL or half a surrogate pair. */
+/** How long an id may be that another service gave, in characters as PostgreSQL counts them: Unicode code points. */
+export const MAX_ID_CHARACTERS = 256;
+
+/**
+ * Whether a value is text that PostgreSQL can store as it came: of 1 to `longest` characters, without NUL or half a
+ * surrogate pair. The one measure of the length of text, wherever it comes from.
+ */
+export function isText(value: unknown, longest: number): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length >= 1 &&
+    countCharacters(value, longest) <= longest &&
+    !value.includes('\0') &&
+    value.isWellFormed()
+  );
+}
+
+/** What `isText` accepts, to be said to whoever sent something else. */
+export function textAllowed(longest: number): string {
+  return `must be text of 1 to ${longest} characters without NUL`;
+}
+
 export const IsText = (longest: number) =>
   ValidateBy({
     name: 'isText',
     validator: {
-      validate: (value: unknown) =>
-        typeof value === 'string' &&
-        value.length >= 1 &&
-        countCharacters(value, longest) <= longest &&
-        !value.includes('\0') &&
-        value.isWellFormed(),
-      defaultMessage: (found) => `must be text of 1 to ${longest} characters without NUL, not ${shown(found?.value)}`,
+      validate: (value: unknown) => isText(value, longest),
+      defaultMessage: (found) => `${textAllowed(longest)}, not ${shown(found?.value)}`,
     },
   });
 
@@ -37,19 +54,47 @@ export const IsWholeNumberInQuery = (least: number, most: number) =>
     IsWholeNumber(least, most),
   );
 
-/** A moment with its zone: without one, whose clock is meant would be a guess. */
+/** A time as RFC 3339 writes it, for the database: see `parseRfc3339`. It arrives in UTC, to the microsecond. */
 export const IsMoment = () =>
+  applyDecorators(
+    Transform(({ value }) => (typeof value === 'string' ? (parseRfc3339(value) ?? value) : value)),
+    ValidateBy({
+      name: 'isMoment',
+      validator: {
+        validate: (value: unknown) => typeof value === 'string' && parseRfc3339(value) !== undefined,
+        defaultMessage: (found) =>
+          'must be an RFC 3339 time from year 1 to 9999 with seconds and an offset of less than 16 hours, such as ' +
+          `2026-11-22T08:30:00.000Z, not ${shown(found?.value)}${hintOf(found?.value)}`,
+      },
+    }),
+  );
+
+/** For the later end of a period whose beginning is in the field `start`. */
+export const IsNotBefore = (start: string) =>
   ValidateBy({
-    name: 'isMoment',
+    name: 'isNotBefore',
+    constraints: [start],
     validator: {
-      validate: (value: unknown) => typeof value === 'string' && MOMENT.test(value) && !Number.isNaN(Date.parse(value)),
+      validate: (end: unknown, found) => {
+        const began = parseRfc3339(String(startOf(found)));
+        const ended = parseRfc3339(String(end));
+        // What is no time is reported as such.
+        return began === undefined || ended === undefined || began <= ended;
+      },
       defaultMessage: (found) =>
-        `must be a time with its zone, such as 2026-11-22T08:30:00.000Z, not ${shown(found?.value)}`,
+        `must not be before ${start}, which is ${startOf(found)}, but is ${shown(found?.value)}`,
     },
   });
 
-/** PostgreSQL knows no year 0, and no zone that is sixteen hours away. */
-const MOMENT = /^(?!0000)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-](0\d|1[0-5]):\d{2})$/;
+function startOf(found: ValidationArguments | undefined): unknown {
+  return (found?.object as Record<string, unknown> | undefined)?.[found?.constraints[0]];
+}
+
+/** In a query `+` means a space. */
+function hintOf(value: unknown): string {
+  const isUnescaped = typeof value === 'string' && parseRfc3339(value.replace(' ', '+')) !== undefined;
+  return isUnescaped ? '; write the + of an offset as %2B in a query' : '';
+}
 
 /** `true` or `false` in a query string. */
 export const IsSwitchInQuery = () =>
@@ -70,7 +115,7 @@ function countCharacters(text: string, longest: number): number {
 }
 
 /** What came, short enough to be read in a sentence. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -1,8 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsText, IsWholeNumberInQuery, MayBeLeftOut } from './input.validators.js';
 
-/** Room for the longest sort key: three ids of 256 characters, each as JSON may escape it, in base64. */
-const LONGEST_CURSOR = 10_000;
+/**
+ * Room for the longest sort key. A key lies in an index, where PostgreSQL allows 2,704 bytes after its compression; a
+ * cursor is compressed better than that, and base64 makes it a third longer.
+ */
+const MAX_CURSOR_CHARACTERS = 10_000;
+
+/** Items of a page whose query has no `limit`. */
+export const DEFAULT_LIMIT = 50;
 
 /** What every list takes. */
 export class PageQuery {
@@ -10,16 +16,20 @@ export class PageQuery {
     type: 'integer',
     minimum: 1,
     maximum: 500,
-    default: 50,
-    description: 'How many items at most',
+    default: DEFAULT_LIMIT,
+    description: 'How many items at most; as CSV, all where left out',
   })
   @MayBeLeftOut()
   @IsWholeNumberInQuery(1, 500)
-  limit = 50;
+  limit?: number;
 
-  @ApiPropertyOptional({ minLength: 1, maxLength: LONGEST_CURSOR, description: 'The `nextCursor` of the page before' })
+  @ApiPropertyOptional({
+    minLength: 1,
+    maxLength: MAX_CURSOR_CHARACTERS,
+    description: 'The `nextCursor` of the page before',
+  })
   @MayBeLeftOut()
-  @IsText(LONGEST_CURSOR)
+  @IsText(MAX_CURSOR_CHARACTERS)
   cursor?: string;
 }
 

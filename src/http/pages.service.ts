@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { BoundedRows } from '../database/bounded-page.js';
 import { Cursors, type Position } from './cursors.service.js';
-import type { Page, PageQuery } from './page.dto.js';
+import { DEFAULT_LIMIT, type Page, type PageQuery } from './page.dto.js';
 
 /** What a list is: how to get its rows after a position, and what its items look like. */
 export interface List<Row, Item> {
@@ -24,7 +24,7 @@ export class Pages {
     query: PageQuery,
     list: List<Row, Item>,
   ): Promise<Page<Item>> {
-    const { limit, cursor, ...filters } = query;
+    const { limit = DEFAULT_LIMIT, cursor, ...filters } = query;
     const { principal, scope } = caller;
     const sorted = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1));
     const sealedFor = JSON.stringify([list.name, principal.scope.tenantId, principal.id, scope.tenantId, sorted]);

@@ -49,6 +49,20 @@ export class DatabaseReadOnlyProblemError extends ProblemError {
   }
 }
 
+/** The input has a character that the encoding of the database, such as LATIN1, does not have. */
+export class CharacterNotStorableError extends ProblemError {
+  constructor(cause: unknown) {
+    super({
+      status: 400,
+      code: 'character_not_storable',
+      detail:
+        'The request, or the credential, has a character that the encoding of the database does not have; leave it ' +
+        'out. A database with the encoding UTF8 has every character',
+      cause,
+    });
+  }
+}
+
 /** What is said of a path that leads nowhere. */
 export const NOTHING_HERE = {
   status: 404,

@@ -4,8 +4,9 @@ import type { Response } from 'express';
 import { QueryFailedError } from 'typeorm';
 import type { GuardedRequest } from '../access/principal.js';
 import { DatabaseUnreachableError } from '../database/database.errors.js';
-import { isServerTrouble, READ_ONLY, sqlStateOf } from '../database/sql-state.js';
+import { isServerTrouble, isUntranslatable, READ_ONLY, sqlStateOf } from '../database/sql-state.js';
 import {
+  CharacterNotStorableError,
   DatabaseReadOnlyProblemError,
   type InputFault,
   InvalidInputError,
@@ -128,6 +129,9 @@ function httpProblem(error: unknown): ProblemError | undefined {
 /** Away for the moment rather than wrong. */
 function databaseProblem(error: unknown): ProblemError | undefined {
   const state = sqlStateOf(error);
+  if (isUntranslatable(error)) {
+    return new CharacterNotStorableError(error);
+  }
   if (state === READ_ONLY) {
     return new DatabaseReadOnlyProblemError(error);
   }

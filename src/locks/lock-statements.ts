@@ -50,7 +50,13 @@ export function heartbeatSql(label: LockLabel): string {
 export function labelIn(statement: string): LockLabel | undefined {
   const [, json] = /^\/\* lock (\{.*?\}) \*\//.exec(statement) ?? [];
   try {
-    return json === undefined ? undefined : (JSON.parse(json) as LockLabel);
+    if (json === undefined) {
+      return undefined;
+    }
+    const { nameBase64, ...label } = JSON.parse(json) as LockLabel & { nameBase64?: string };
+    return nameBase64 === undefined
+      ? label
+      : { ...label, name: JSON.parse(Buffer.from(nameBase64, 'base64url').toString()) };
   } catch {
     return undefined;
   }
@@ -62,9 +68,21 @@ export function shownName(name: string): string {
   return name.length <= LONGEST_NAME_SHOWN || isCut ? name : `${name.slice(0, LONGEST_NAME_SHOWN)}…`;
 }
 
-/** A slash could begin or end a comment. */
+/**
+ * ASCII alone, because the encoding of the database may lack the characters of a name: in base64 such a name of the
+ * greatest length still fits into what PostgreSQL keeps. A slash could begin or end a comment.
+ */
 function commentOf({ application, schema, name }: LockLabel): string {
-  return `/* lock ${JSON.stringify({ application, schema, name: shownName(name) }).replaceAll('/', '\\u002f')} */`;
+  const shown = shownName(name);
+  const written = /^[\x20-\x7e]*$/.test(shown)
+    ? { name: shown }
+    : { nameBase64: Buffer.from(JSON.stringify(shown)).toString('base64url') };
+  const json = JSON.stringify({ application, schema, ...written });
+  return `/* lock ${json.replaceAll(/[^\x20-\x2e\x30-\x7e]/g, escaped)} */`;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function printable(text: string): string {

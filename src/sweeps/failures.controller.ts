@@ -1,10 +1,27 @@
-import { Controller, Get, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Query, Req, type StreamableFile } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
 import { Caller, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
+import { answerList, ListResponse } from '../http/list-answer.js';
 import { Problems } from '../http/problem.dto.js';
 import { FailurePageDto, ListFailuresQuery } from './failures.dto.js';
 import { FailuresService } from './failures.service.js';
+
+const CSV = {
+  name: 'failures',
+  columns: [
+    'tenantId',
+    'projectId',
+    'executionId',
+    'attempts',
+    'firstFailedAt',
+    'lastFailedAt',
+    'nextTryAt',
+    'lastReason',
+    'lastSweepId',
+  ],
+};
 
 @ApiTags('Sweeps')
 @Controller('v1/failures')
@@ -17,9 +34,13 @@ export class FailuresController {
     operationId: 'listFailures',
     summary: 'Executions that could not be timed out, with the last reason and the next try; longest failing first',
   })
-  @ApiOkResponse({ type: FailurePageDto })
+  @ListResponse(FailurePageDto)
   @Problems()
-  list(@Caller() caller: CallerOfRoute, @Query() query: ListFailuresQuery): Promise<FailurePageDto> {
-    return this.failures.list(caller, query);
+  list(
+    @Caller() caller: CallerOfRoute,
+    @Query() query: ListFailuresQuery,
+    @Req() request: Request,
+  ): Promise<FailurePageDto | StreamableFile> {
+    return answerList(request, query, CSV, (page) => this.failures.list(caller, page));
   }
 }

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsUUID } from 'class-validator';
+import { rfc3339 } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import { MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
@@ -41,9 +42,9 @@ export class FailureDto {
       projectId: failure.projectId,
       executionId: failure.executionId,
       attempts: failure.attempts,
-      firstFailedAt: failure.firstFailedAt.toISOString(),
-      lastFailedAt: failure.lastFailedAt.toISOString(),
-      nextTryAt: failure.nextTryAt.toISOString(),
+      firstFailedAt: rfc3339(failure.firstFailedAt),
+      lastFailedAt: rfc3339(failure.lastFailedAt),
+      nextTryAt: rfc3339(failure.nextTryAt),
       lastReason: failure.lastReason,
       lastSweepId: failure.lastSweepId,
     };

@@ -1,5 +1,6 @@
 import { CronTime } from 'cron';
 import type { Configuration } from '../config/configuration.js';
+import { rfc3339 } from '../database/moments.js';
 import type { LockHolder } from '../locks/lock-holder.js';
 import { RECORD_KEPT_MS, type ScheduleRecord } from './schedule-record.sql.js';
 
@@ -66,12 +67,10 @@ export function describeSchedule({ condition, cron, record, owner }: ScheduleSta
   const known =
     lastGood === null
       ? `no scheduled sweep that ended well is on record in ${table}`
-      : `the last scheduled sweep that ended well did so at ${lastGood.toISOString()}, by the record in ${table}`;
+      : `the last scheduled sweep that ended well did so at ${rfc3339(lastGood)}, by the record in ${table}`;
   const failed =
     last && last.status !== 'succeeded' && last.status !== 'partial'
-      ? [
-          `the last one ended as ${last.status} at ${last.finishedAt.toISOString()}${last.error ? ` (${last.error})` : ''}`,
-        ]
+      ? [`the last one ended as ${last.status} at ${rfc3339(last.finishedAt)}${last.error ? ` (${last.error})` : ''}`]
       : [];
   const facts = [known, `the schedule is "${cron}" in UTC`, ...failed];
   return condition === 'stopped' || condition === 'unproven'
@@ -86,7 +85,7 @@ function describeOwner(owner: LockOwner): string {
     case 'unknown':
       return 'who holds the lock "sweep" is unknown, because the database that keeps the locks does not answer';
     default: {
-      const since = owner.since ? ` since ${owner.since.toISOString()}` : '';
+      const since = owner.since ? ` since ${rfc3339(owner.since)}` : '';
       const pid = owner.pid === null ? '' : ` (PostgreSQL process ${owner.pid})`;
       return `the lock "${owner.name}" is held by "${owner.applicationName}"${pid}${since}`;
     }

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import { IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
 import { RETRY_AFTER } from '../http/problem.dto.js';
 import {
@@ -95,10 +96,10 @@ export class SweepDto {
       requestedBy: sweep.requestedBy,
       counts: { timedOut, skipped, failed, total },
       undone: undoes === null ? null : { reopened, changedSince, gone, alreadyReopened },
-      cutoff: sweep.cutoff.toISOString(),
-      startedAt: startedAt.toISOString(),
-      finishedAt: finishedAt?.toISOString() ?? null,
-      durationMs: finishedAt ? finishedAt.getTime() - startedAt.getTime() : null,
+      cutoff: rfc3339(sweep.cutoff),
+      startedAt: rfc3339(startedAt),
+      finishedAt: rfc3339OrNull(finishedAt),
+      durationMs: finishedAt ? Number(finishedAt) - Number(startedAt) : null,
       error: sweep.error,
     };
   }

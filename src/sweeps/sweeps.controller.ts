@@ -1,9 +1,22 @@
-import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Res, type StreamableFile } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Get,
+  Header,
+  HttpCode,
+  Param,
+  Post,
+  Query,
+  Req,
+  Res,
+  type StreamableFile,
+} from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { Audited, Caller, CallerScope, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
+import { answerList, ListResponse } from '../http/list-answer.js';
 import { Problems } from '../http/problem.dto.js';
 import { ACCEPTED_SWEEP, answerSweep, SweepDto, WaitQuery } from './sweep-answer.js';
 import { SweepIdParam } from './sweep-id.param.js';
@@ -17,6 +30,38 @@ const SWEEP_EXAMPLES = {
   'One tenant, an hour at least, the 1000 oldest': {
     value: { tenantId: 'acme', timeoutSeconds: 3600, limit: 1000, reason: 'Cleaning up after the incident' },
   },
+};
+
+const CSV = {
+  name: 'sweeps',
+  columns: [
+    'id',
+    'kind',
+    'undoes',
+    'trigger',
+    'scope.tenantId',
+    'scope.projectId',
+    'scope.agentId',
+    'status',
+    'dryRun',
+    'timeoutSeconds',
+    'limit',
+    'reason',
+    'requestedBy',
+    'counts.timedOut',
+    'counts.skipped',
+    'counts.failed',
+    'counts.total',
+    'undone.reopened',
+    'undone.changedSince',
+    'undone.gone',
+    'undone.alreadyReopened',
+    'cutoff',
+    'startedAt',
+    'finishedAt',
+    'durationMs',
+    'error',
+  ],
 };
 
 @ApiTags('Sweeps')
@@ -48,10 +93,14 @@ export class SweepsController {
   @Get()
   @RequiresRole('viewer')
   @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
-  @ApiOkResponse({ type: SweepPageDto })
+  @ListResponse(SweepPageDto)
   @Problems()
-  list(@Caller() caller: CallerOfRoute, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
-    return this.sweeps.list(caller, query);
+  list(
+    @Caller() caller: CallerOfRoute,
+    @Query() query: ListSweepsQuery,
+    @Req() request: Request,
+  ): Promise<SweepPageDto | StreamableFile> {
+    return answerList(request, query, CSV, (page) => this.sweeps.list(caller, page));
   }
 
   @Get(':sweepId')

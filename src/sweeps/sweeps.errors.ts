@@ -1,3 +1,4 @@
+import { rfc3339 } from '../database/moments.js';
 import { ProblemError } from '../http/problem.error.js';
 import type { LockHolder } from '../locks/lock-holder.js';
 
@@ -75,5 +76,5 @@ function describe(holder: LockHolder | undefined): string {
   if (!holder) {
     return '';
   }
-  return ` (held by "${holder.applicationName}"${holder.since ? ` since ${holder.since.toISOString()}` : ''})`;
+  return ` (held by "${holder.applicationName}"${holder.since ? ` since ${rfc3339(holder.since)}` : ''})`;
 }

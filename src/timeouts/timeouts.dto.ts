@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
+import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsMoment, IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsMoment, IsNotBefore, IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import { REOPEN_OUTCOMES } from './reopenings.repository.js';
 import type { TimeoutRow } from './timeouts.repository.js';
@@ -51,6 +52,7 @@ export class ListTimeoutsQuery extends PageQuery {
   })
   @MayBeLeftOut()
   @IsMoment()
+  @IsNotBefore('from')
   to?: string;
 }
 
@@ -102,11 +104,11 @@ export class TimeoutDto {
   static from({ position: _position, ...row }: TimeoutRow): TimeoutDto {
     return {
       ...row,
-      suspendedSince: row.suspendedSince.toISOString(),
-      deadline: row.deadline.toISOString(),
-      timedOutAt: row.timedOutAt.toISOString(),
-      resurrectedAt: row.resurrectedAt?.toISOString() ?? null,
-      reopenedAt: row.reopenedAt?.toISOString() ?? null,
+      suspendedSince: rfc3339(row.suspendedSince),
+      deadline: rfc3339(row.deadline),
+      timedOutAt: rfc3339(row.timedOutAt),
+      resurrectedAt: rfc3339OrNull(row.resurrectedAt),
+      reopenedAt: rfc3339OrNull(row.reopenedAt),
     };
   }
 }

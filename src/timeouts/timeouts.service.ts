@@ -1,14 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
-import type { TenantScope } from '../access/tenant-scope.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { SweepsService } from '../sweeps/sweeps.service.js';
 import { type ListTimeoutsQuery, TimeoutDto } from './timeouts.dto.js';
-import { type TimeoutFilter, type TimeoutRow, TimeoutsRepository } from './timeouts.repository.js';
-
-/** Rows that are read at a time for a list without pages. */
-const CHUNK = 1_000;
+import { type TimeoutFilter, TimeoutsRepository } from './timeouts.repository.js';
 
 @Injectable()
 export class TimeoutsService {
@@ -27,24 +23,6 @@ export class TimeoutsService {
       positionOf: ({ position }) => position,
       toItem: TimeoutDto.from,
     });
-  }
-
-  /**
-   * The whole list, however long, without holding more than some rows of it.
-   *
-   * @throws SweepNotFoundError as `list` does, before the first row.
-   */
-  async all(caller: Caller, query: ListTimeoutsQuery, sweepId?: string): Promise<AsyncIterable<TimeoutDto[]>> {
-    return this.inChunks(caller.scope, await this.filterOf(caller, query, sweepId));
-  }
-
-  private async *inChunks(scope: TenantScope, filter: TimeoutFilter): AsyncIterable<TimeoutDto[]> {
-    let after: readonly string[] | undefined;
-    do {
-      const { rows, goesOnAfter } = await this.timeouts.list(scope, filter, CHUNK, after);
-      yield rows.map(TimeoutDto.from);
-      after = rows.length === CHUNK ? (rows.at(-1) as TimeoutRow).position : goesOnAfter;
-    } while (after);
   }
 
   /** The timeouts of an undo are those that it dealt with. */

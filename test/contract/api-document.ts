@@ -14,6 +14,7 @@ export interface Schema {
   required?: string[];
   example?: unknown;
   items?: Schema;
+  anyOf?: Schema[];
   $ref?: string;
 }
 

@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { sendExactly } from '../support/exact-request.js';
+import { type ExactRequest, sendExactly } from '../support/exact-request.js';
 import { Issuer } from '../support/issuer.js';
 import { ADMIN_KEY, CRON_SECRET } from '../support/lapse.js';
 import { useWorld } from '../support/world.js';
-import { faultOf, type Operation, operations } from './api-document.js';
+import { faultOf, operations } from './api-document.js';
+import { hostileCallsOf } from './hostile-calls.js';
 import { type Call, callsOf } from './inputs.js';
 
 const CALLS = 5_000;
+const HOSTILE_CALLS = 2_500;
 
 const issuer = await Issuer.start();
 afterAll(() => issuer.stop());
@@ -57,17 +59,15 @@ async function populate(): Promise<Record<string, string[]>> {
 }
 
 let address = 0;
-async function send(operation: Operation, call: Call, credential: string | undefined) {
+async function send(call: ExactRequest, credential: string | undefined) {
   address += 1;
   return sendExactly(world.lapse.url, {
-    method: operation.method,
-    path: call.path,
-    ...(call.body === undefined ? {} : { body: call.body }),
+    ...call,
     headers: {
-      ...call.headers,
       // Each from an address of its own, so that wrong credentials don't hold up the others.
       'x-forwarded-for': `10.${(address >> 16) & 255}.${(address >> 8) & 255}.${address & 255}`,
       ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
+      ...call.headers,
     },
   });
 }
@@ -80,7 +80,9 @@ test.each(operations.map((operation) => [operation.operationId, operation] as co
 
     await fc.assert(
       fc.asyncProperty(callsOf(operation, known), callers, async (call, caller) => {
-        const answer = await send(operation, call, caller && credentials[caller]);
+        const { path, headers, body } = call;
+        const request = { method: operation.method, path, headers, ...(body === undefined ? {} : { body }) };
+        const answer = await send(request, caller && credentials[caller]);
 
         expect(faultOf(operation, answer)).toBeUndefined();
         if (!call.isValid) {
@@ -98,6 +100,23 @@ test.each(operations.map((operation) => [operation.operationId, operation] as co
   120_000,
 );
 
+test.each(operations.map((operation) => [operation.operationId, operation] as const))(
+  '%s answers no 5xx to times, headers, encodings and methods that nobody should send',
+  async (_id, operation) => {
+    const known = await populate();
+    const callers = fc.constantFrom('platform', 'platform', ...Object.keys(credentials));
+
+    await fc.assert(
+      fc.asyncProperty(hostileCallsOf(operation, known), callers, async ({ body, ...call }, caller) => {
+        const answer = await send({ ...call, ...(body === undefined ? {} : { body }) }, credentials[caller]);
+        expect(answer.status < 500 ? 'fine' : answer).toBe('fine');
+      }),
+      { numRuns: Math.ceil(HOSTILE_CALLS / operations.length) },
+    );
+  },
+  120_000,
+);
+
 /** Why valid input can be refused all the same, by what no schema can say. */
 function excuseOf(
   call: Call,
@@ -107,6 +126,9 @@ function excuseOf(
   const said = body.detail ?? body.error ?? '';
   if (/only suspended executions can be overdue/.test(said)) {
     return 'two parameters that exclude each other';
+  }
+  if (/query.to: must not be before from|body.expiresAt: must be in the future/.test(said)) {
+    return 'a time that comes too early';
   }
   return caller === 'platform' && /x-tenant-id: must name the tenant/.test(said) && !call.headers['X-Tenant-Id']
     ? 'a path that does not name the tenant'

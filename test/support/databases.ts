@@ -24,11 +24,14 @@ export async function keptDatabases(server: string): Promise<string[]> {
   return rows.map(({ datname }) => datname);
 }
 
-/** A new database: a copy of the template, or empty. */
-export async function createDatabase(from: 'template' | 'nothing'): Promise<string> {
+/** A new database: a copy of the template, or empty, where it may have another encoding. */
+export async function createDatabase(from: 'template' | 'nothing', encoding?: 'LATIN1'): Promise<string> {
   const name = `${PREFIX}${runId()}_${randomBytes(4).toString('hex')}`;
   const template = from === 'template' ? process.env.LAPSE_TEST_TEMPLATE : 'template0';
-  await onServer(testServer(), `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  await onServer(
+    testServer(),
+    `CREATE DATABASE ${name} TEMPLATE ${template}${encoding ? ` ENCODING ${encoding} LOCALE 'C'` : ''}`,
+  );
   return urlOf(testServer(), name);
 }
 

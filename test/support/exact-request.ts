@@ -16,7 +16,9 @@ export function sendExactly(
   { method, path, headers = {}, body }: ExactRequest,
 ): Promise<Omit<Answer, 'headers'> & { headers: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
-    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    // Not a string: Node would send the headers in the encoding of the body.
+    const bytes = body === undefined ? undefined : Buffer.from(body as string);
+    const length = bytes === undefined ? {} : { 'content-length': bytes.length };
     const outgoing = request(url, { agent, method, path, headers: { ...length, ...headers } }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk) => chunks.push(chunk));
@@ -32,6 +34,6 @@ export function sendExactly(
       });
     });
     outgoing.on('error', reject);
-    outgoing.end(body);
+    outgoing.end(bytes);
   });
 }

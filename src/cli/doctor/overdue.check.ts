@@ -1,4 +1,5 @@
 import { formatDuration } from '../../config/duration.js';
+import { rfc3339 } from '../../database/moments.js';
 import { WatchedReads } from '../../executions/watched-reads.js';
 import type { WatchedTable } from '../../executions/watched-table.js';
 import { ProblemError } from '../../http/problem.error.js';
@@ -24,7 +25,7 @@ export const overdueCheck: Check = {
     }
     const many = count > COUNTED_AT_MOST ? `more than ${COUNTED_AT_MOST}` : count;
     return warn(
-      `${many} suspended for ${limit} or longer, twice the timeout; the oldest since ${oldest.toISOString()}`,
+      `${many} suspended for ${limit} or longer, twice the timeout; the oldest since ${rfc3339(oldest)}`,
       'it seems that nobody sweeps, or that they can\'t be timed out: start the service, run "lapse sweep", and look at ' +
         'GET /v1/failures',
     );

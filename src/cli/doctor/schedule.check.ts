@@ -1,5 +1,6 @@
 import type { Configuration } from '../../config/configuration.js';
 import { formatDuration } from '../../config/duration.js';
+import { rfc3339 } from '../../database/moments.js';
 import { sqlStateOf } from '../../database/sql-state.js';
 import { LockConnections } from '../../locks/lock-connections.js';
 import { findHolder } from '../../locks/lock-holder.js';
@@ -66,7 +67,7 @@ async function judge(
 
 function lastGoodOf(record: ScheduleRecord | undefined): string {
   return record?.lastGood
-    ? `; yet a scheduled sweep ended well at ${record.lastGood.toISOString()}, by the record in ${record.table}`
+    ? `; yet a scheduled sweep ended well at ${rfc3339(record.lastGood)}, by the record in ${record.table}`
     : '';
 }
 
