@@ -47,7 +47,13 @@ export class SweepsController {
 
   @Get()
   @RequiresRole('viewer')
-  @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
+  @ApiOperation({
+    operationId: 'listSweeps',
+    summary: 'Sweeps, newest first',
+    description:
+      "A tenant finds its own sweeps, and its share of the platform's that touched it. A page that had to look at much may " +
+      'have fewer items than `limit`, or none: go on as long as `nextCursor` is not null.',
+  })
   @ApiOkResponse({ type: SweepPageDto })
   @Problems()
   list(@Caller() caller: CallerOfRoute, @Query() query: ListSweepsQuery): Promise<SweepPageDto> {
@@ -56,7 +62,11 @@ export class SweepsController {
 
   @Get(':sweepId')
   @RequiresRole('viewer')
-  @ApiOperation({ operationId: 'getSweep', summary: 'One sweep, with its counts as they stand' })
+  @ApiOperation({
+    operationId: 'getSweep',
+    summary: 'One sweep, with its counts as they stand',
+    description: 'To a tenant a sweep of the platform that touched it shows its share: see `shareOf`.',
+  })
   @ApiOkResponse({ type: SweepDto })
   @Problems()
   get(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {
