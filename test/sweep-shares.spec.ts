@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from '@jest/globals';
+import { ADMIN_KEY } from './support/lapse.js';
 import { NIGHT, sweepANight } from './support/night.js';
 import { useWorld } from './support/world.js';
 
@@ -51,6 +52,33 @@ test('a tenant reads its share of a sweep of the platform, with its own counts a
     ...{ shareOf: null, status: 'partial', error: 'globex failed', requestedBy: 'ada' },
     counts: { timedOut: 6, skipped: 7, failed: 5, total: 18 },
   });
+});
+
+test('whoever watches its share of a running sweep gets its own counts, beside somebody who watches the whole', async () => {
+  const [sweepId] = await sweepANight(world.host, { sweeps: 1, perTenant: 3 });
+  await world.host.pool.query(`UPDATE lapse.sweeps SET status = 'running', finished_at = NULL`);
+  const watch = (key: string) =>
+    fetch(`${world.lapse.url}/v1/sweeps/${sweepId}/events`, { headers: { authorization: `Bearer ${key}` } });
+  const streams = [await watch(ADMIN_KEY), await watch(keys.acme as string)];
+
+  await world.host.pool.query(`UPDATE lapse.sweeps SET status = 'succeeded', finished_at = now()`);
+
+  const events = await Promise.all(
+    streams.map(async (stream) =>
+      [...(await stream.text()).matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string)),
+    ),
+  );
+  const told = events.map((ofOne) => ofOne.map(({ status, counts, shareOf }) => [status, counts.timedOut, shareOf]));
+  expect(told).toEqual([
+    [
+      ['running', 6, null],
+      ['succeeded', 6, null],
+    ],
+    [
+      ['running', 3, 'acme'],
+      ['succeeded', 3, 'acme'],
+    ],
+  ]);
 });
 
 test('a sweep of the platform that did not touch a tenant is not there for it, whatever it asks', async () => {

@@ -40,9 +40,22 @@ export function outcomesOfShare(schema: string, tenant: string): string {
 /** SQL: whether the sweep `e` is an undo. */
 export const IS_UNDO = '(e.undoes IS NOT NULL OR e.undo_from IS NOT NULL)';
 
-/** SQL: whether an execution of the tenant failed in the sweep `e`, and no later sweep has tried it again. */
+/**
+ * SQL: the tenant's failures `f` that were last tried by the sweep `e`. The tenant is compared so that no index serves it: a
+ * tenant may have more failures than a sweep.
+ */
+export function failuresOfShare(tenant: string): string {
+  return `f.last_sweep_id = e.id AND f.tenant_id || '' = ${tenant}`;
+}
+
+/**
+ * SQL: whether an execution of the tenant failed in the sweep `e`, and no later sweep has tried it again. The order leaves the
+ * planner the index of the sweep and the tenant alone, whatever the statistics say.
+ */
 function hasFailed(schema: string, tenant: string): string {
-  return `EXISTS (SELECT FROM ${schema}.failures f WHERE f.last_sweep_id = e.id AND f.tenant_id = ${tenant})`;
+  return `EXISTS (SELECT FROM (SELECT f.tenant_id FROM ${schema}.failures f
+                                WHERE f.last_sweep_id = e.id AND f.tenant_id >= ${tenant}
+                                ORDER BY f.tenant_id LIMIT 1) f WHERE f.tenant_id = ${tenant})`;
 }
 
 /** SQL: whether the sweep `e`, of the platform, has touched the tenant. */
@@ -56,11 +69,11 @@ export function hasTouched(schema: string, tenant: string): string {
 /** SQL: whether the sweep `e` did anything at all, by its own counts, which costs nothing to see. */
 const DID_ANYTHING = `(e.timed_out > 0 OR e.failed > 0 OR ${IS_UNDO})`;
 
-/** SQL: FROM, for the tenant's own sweeps and the platform's, each part in the order of the ids by an index of its own. */
+/** SQL: FROM, for the tenant's own sweeps and the platform's. Each part has the order of a page, by an index of its own. */
 export function sweepsAround(schema: string, tenant: string): string {
-  return `(SELECT * FROM ${schema}.sweeps WHERE tenant_id = ${tenant}
+  return `((SELECT * FROM ${schema}.sweeps WHERE tenant_id = ${tenant} ORDER BY id DESC)
            UNION ALL
-           SELECT * FROM ${schema}.sweeps WHERE tenant_id IS NULL)`;
+           (SELECT * FROM ${schema}.sweeps WHERE tenant_id IS NULL ORDER BY id DESC))`;
 }
 
 /**

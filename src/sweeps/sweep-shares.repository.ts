@@ -5,7 +5,7 @@ import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
 import { queryOnce } from '../database/short-transaction.js';
 import type { ShareCounts } from './sweep-share.js';
-import { hasTouched, IS_UNDO, outcomesOfShare, timeoutsOfShare } from './sweep-share.sql.js';
+import { failuresOfShare, hasTouched, IS_UNDO, outcomesOfShare, timeoutsOfShare } from './sweep-share.sql.js';
 
 /** As for a page of a list: what is counted is bounded, but can be some hundred thousand rows. */
 const LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000 };
@@ -60,7 +60,7 @@ export class SweepSharesRepository {
            WHERE NOT ${IS_UNDO} AND ${timeoutsOfShare('$2')}) ledger
         CROSS JOIN LATERAL (
           SELECT count(*)::int AS failed FROM ${schema}.failures f
-           WHERE f.last_sweep_id = e.id AND f.tenant_id = $2) failures
+           WHERE ${failuresOfShare('$2')}) failures
         CROSS JOIN LATERAL (
           SELECT ${outcomes.join(', ')} FROM ${outcomesOfShare(schema, '$2')} WHERE ${IS_UNDO}) outcomes
         WHERE e.id = ANY ($1::uuid[]) AND e.tenant_id IS NULL`,

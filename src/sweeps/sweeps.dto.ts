@@ -94,7 +94,7 @@ export class ListSweepsQuery extends PageQuery {
   @ApiPropertyOptional({ format: 'date-time', description: 'Started before this time' })
   @MayBeLeftOut()
   @IsMoment()
-  @IsLaterThan('from')
+  @IsLaterThan('from', { orEqual: true })
   to?: string;
 
   @ApiPropertyOptional({

@@ -108,6 +108,12 @@ function excuseOf(
   if (/only suspended executions can be overdue/.test(said)) {
     return 'two parameters that exclude each other';
   }
+  if (/must (be later|not be earlier) than/.test(said)) {
+    return 'a period that ends before it begins';
+  }
+  if (/(not undefined|is required)/.test(said)) {
+    return 'a member that is required because another one is missing';
+  }
   return caller === 'platform' && /x-tenant-id: must name the tenant/.test(said) && !call.headers['X-Tenant-Id']
     ? 'a path that does not name the tenant'
     : undefined;
