@@ -36,6 +36,7 @@ const ROUTES: Record<string, Row> = {
   'GET /v1/sweeps/:sweepId/timeouts': { needs: 'viewer', answers: 404 },
   'GET /v1/timeouts': { needs: 'viewer', answers: 200 },
   'POST /v1/timeouts/:timeoutId/reopen': { needs: 'operator', answers: 400, audited: true },
+  'POST /v1/undo': { needs: 'operator', answers: 400, audited: true },
   'POST /v1/sweeps/:sweepId/undo': { needs: 'operator', answers: 400, audited: true },
   'GET /v1/failures': { needs: 'viewer', answers: 200 },
   'GET /v1/backlog': { needs: 'viewer', answers: 200 },

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { auditLogOf, Command, type Ended, ME } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
+import { NIGHT, sweepANight } from './support/night.js';
 import { ADA, roleOfLapse } from './support/people.js';
 import { useWorld } from './support/world.js';
 
@@ -42,19 +43,88 @@ test('undo takes back what a sweep has timed out, tells what became of it, and i
   expect(again.stdout).toMatch(/Reopened before\s+│ 4/);
 }, 30_000);
 
+test('a mistaken night of 480 sweeps of one tenant is taken back by one command, and other tenants stay as they are', async () => {
+  const { host } = world;
+  await sweepANight(host, { sweeps: 479, perTenant: 2 });
+  const night = ['--from', NIGHT.from, '--to', NIGHT.to, '--tenant', 'acme'];
+  await host.suspend({ id: 'waiting', minutes: 5 });
+  const { rows: before } = await host.pool.query(
+    `SELECT * FROM workflow_executions WHERE tenant_id <> 'acme' ORDER BY id`,
+  );
+
+  const preview = await lapse('undo', ...night, '--dry-run');
+  expect(preview).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/Would reopen\s+│ 958 /) });
+  expect(await host.count('failed')).toBe(4 * 479);
+  const { code, stdout, stderr } = await lapse('undo', ...night, '--reason', 'The timeout was set to 3 minutes');
+
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/Scope\s+│ tenant acme /);
+  expect(stdout).toMatch(/Reopened\s+│ 958 /);
+  const { rows } = await host.pool.query(
+    `SELECT status, metadata ->> 'failureReason' AS reason, count(*)::int AS n
+       FROM workflow_executions WHERE tenant_id = 'acme' GROUP BY 1, 2`,
+  );
+  expect(rows).toEqual([{ status: 'suspended', reason: null, n: 959 }]);
+  const { rows: after } = await host.pool.query(
+    `SELECT * FROM workflow_executions WHERE tenant_id <> 'acme' ORDER BY id`,
+  );
+  expect(after).toEqual(before);
+}, 60_000);
+
+test('an undo of a period that is killed in the middle is continued by the same command', async () => {
+  const { host } = world;
+  await sweepANight(host, { sweeps: 30, perTenant: 100 });
+  await host.slowDown(0.001);
+  const args = ['undo', '--from', NIGHT.from, '--to', NIGHT.to, '--tenant', 'acme', '--reason', 'x', '--json'];
+  const killed = Command.start(args, { DATABASE_URL: world.databaseUrl });
+  const reopened = await eventually(
+    () => host.count('suspended'),
+    (count) => count > 0,
+    20_000,
+  );
+  killed.kill('SIGKILL');
+  await killed.ended();
+  await host.speedUp();
+
+  const undo = JSON.parse((await lapse(...args)).stdout);
+
+  expect(undo).toMatchObject({ status: 'succeeded', expected: 3_000, counts: { total: 3_000, failed: 0 } });
+  expect(undo.undone.alreadyReopened).toBeGreaterThanOrEqual(reopened);
+  expect(undo.undone.reopened + undo.undone.alreadyReopened).toBe(3_000);
+  const { rows } = await host.pool.query('SELECT tenant_id, status FROM workflow_executions GROUP BY 1, 2 ORDER BY 1');
+  expect(rows).toEqual([
+    { tenant_id: 'acme', status: 'suspended' },
+    { tenant_id: 'globex', status: 'failed' },
+  ]);
+  const undos = (await world.lapse.get('/v1/sweeps?kind=undo')).body.items;
+  expect(undos.map(({ status }: { status: string }) => status)).toEqual(['succeeded', 'interrupted']);
+}, 60_000);
+
+test('undo warns on standard error if the configured timeout is no longer than the one used then', async () => {
+  await sweepANight(world.host, { sweeps: 1, perTenant: 1 });
+  const args = ['undo', '--from', NIGHT.from, '--to', NIGHT.to, '--dry-run'];
+  const { code, stderr } = await Command.run(args, { DATABASE_URL: world.databaseUrl, LAPSE_APPROVAL_TIMEOUT: '3m' });
+  expect([code, stderr]).toEqual([0, expect.stringMatching(/^warning: The configured timeout \(3m\) is no longer/)]);
+}, 30_000);
+
 test('undo of what can not be undone ends with 1, of what is not there too, and of nonsense with 2', async () => {
   await world.host.suspendMany(1, 31);
   const dryRun = (await world.lapse.post('/v1/sweeps', { dryRun: true })).body.id;
-  const [refused, missing, nonsense, silent] = await Promise.all([
+  const [refused, missing, nonsense, silent, boundless] = await Promise.all([
     lapse('undo', dryRun, '--reason', 'x'),
     lapse('undo', '01890000-0000-7000-8000-000000000000', '--reason', 'x'),
     lapse('undo', 'nonsense', '--reason', 'x'),
     lapse('undo', dryRun),
+    lapse('undo', '--tenant', 'acme', '--reason', 'x'),
   ]);
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('it was a dry run')]);
   expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('There is no such sweep')]);
   expect([nonsense.code, nonsense.stderr]).toEqual([2, expect.stringContaining('<sweepId> must be the id of a sweep')]);
   expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('--reason is missing')]);
+  expect([boundless.code, boundless.stderr]).toEqual([
+    2,
+    expect.stringMatching(/--from is missing.*\n.*--to is missing/),
+  ]);
 }, 30_000);
 
 test('SIGTERM in mid-undo ends it after its batch, and the next one goes on', async () => {

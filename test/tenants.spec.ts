@@ -94,6 +94,16 @@ const CALLS = {
     const id = other.sweeps.at(-1) ?? crypto.randomUUID();
     return (await world.lapse.post(`/v1/sweeps/${id}/undo`, { reason: own.tenant }, own.keys.operator)).body;
   },
+  undoADay: async (own: Side) => {
+    const [from, to] = [-1, 1].map((days) => new Date(Date.now() + days * 86_400_000).toISOString());
+    return (await world.lapse.post('/v1/undo', { from, to, reason: own.tenant }, own.keys.operator)).body;
+  },
+  undoSweepOfPlatform: async (own: Side) => {
+    const [{ sweepId = crypto.randomUUID() } = {}] = (await world.lapse.get('/v1/timeouts?limit=1', own.keys.viewer))
+      .body.items;
+    const undo = await world.lapse.post('/v1/undo', { sweepId, reason: own.tenant }, own.keys.operator);
+    return [undo.body, (await world.lapse.get(`/v1/sweeps/${sweepId}`, own.keys.viewer)).body];
+  },
   listResurrected: async (own: Side) => (await world.lapse.get('/v1/timeouts?resurrected=true', own.keys.viewer)).body,
   useTheirCursor: async (own: Side, other: Side) =>
     (await world.lapse.get(`/v1/sweeps?cursor=${other.cursors.at(-1)}`, own.keys.viewer)).body,

@@ -49,7 +49,7 @@ async function measureUndo(server: BenchServer, template: string, sizes: Sizes, 
         }),
       );
       const reopenings = app.get(ReopeningsService, { strict: false });
-      const undone = await timed(() => reopenings.undo('api', OPERATOR, sweepId, 'benchmark'));
+      const undone = await timed(() => reopenings.undo('api', OPERATOR, { sweepId, reason: 'benchmark' }));
       await assertReopened(url, sizes);
       rates.sweep.push(sizes.overdue / (swept / 1000));
       rates.undo.push(sizes.overdue / (undone / 1000));

@@ -18,7 +18,7 @@ export async function toEnd(
   quiet: boolean,
   begin: (onStarted: (id: string) => void) => ReturnType<SweepsService['run']>,
 ): Promise<SweepDto> {
-  const { SweepDto } = await import('../sweeps/sweep-answer.js');
+  const { SweepsService } = await import('../sweeps/sweeps.service.js');
   const { SweepBusyError } = await import('../sweeps/sweeps.errors.js');
   const { SweepProgressBar } = await import('./sweep-progress-bar.js');
   const { LockBusy } = await import('../locks/lock-options.js');
@@ -27,7 +27,7 @@ export async function toEnd(
   if (outcome instanceof LockBusy) {
     throw new SweepBusyError(outcome.holder);
   }
-  return SweepDto.from(outcome);
+  return app.get(SweepsService).answer(outcome);
 }
 
 /** Another sweep of the scope is no failure to a script: it has a code of its own. */

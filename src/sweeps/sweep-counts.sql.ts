@@ -38,13 +38,13 @@ export function countBatchSql(
     RETURNING 1`;
 }
 
-/** SQL: sweeps with what their partitions have counted until now. */
-export function sweepsWithCounts(schema: string, columns: readonly string[]): string {
+/** SQL: sweeps with what their partitions have counted until now. @param sweeps which sweeps: a table, or a subquery. */
+export function sweepsWithCounts(schema: string, columns: readonly string[], sweeps = `${schema}.sweeps`): string {
   const isCount = (column: string) => (COUNTS as readonly string[]).includes(column);
   const selected = columns.map((column) =>
     isCount(column) ? `s.${column} + coalesce(c.${column}, 0) AS ${column}` : `s.${column}`,
   );
-  return `(SELECT ${selected.join(', ')} FROM ${schema}.sweeps s
+  return `(SELECT ${selected.join(', ')} FROM ${sweeps} s
             LEFT JOIN LATERAL (SELECT ${COUNTS.map((column) => `sum(${column})::int AS ${column}`).join(', ')}
                                  FROM ${schema}.sweep_counts WHERE sweep_id = s.id) c ON true)`;
 }

@@ -14,6 +14,7 @@ const COUNT_LIMITS = { statementTimeout: 10_000, lockTimeout: 1_000, capacity: '
 @Injectable()
 export class SweepProgress implements OnModuleDestroy {
   private readonly logger = new Logger('Sweeps');
+  /** By the sweep, and by the tenant whose share of it is watched. */
   private readonly watches = new Map<string, SweepWatch>();
   private isStopping = false;
 
@@ -44,9 +45,8 @@ export class SweepProgress implements OnModuleDestroy {
   /** How many executions a running sweep or undo still has before it. Reads all that is overdue, so ask it once a sweep. */
   async countLeft(scope: TenantScope, sweep: SweepDto): Promise<number> {
     const { timeoutSeconds, cutoff, counts } = sweep;
-    if (sweep.undoes !== null) {
-      const undone = await this.sweeps.get(scope, sweep.undoes);
-      return Math.max(undone.counts.timedOut - counts.total, 0);
+    if (sweep.kind === 'undo') {
+      return Math.max((sweep.expected ?? 0) - counts.total, 0);
     }
     const { projectId, agentId } = sweep.scope;
     const limit = sweep.limit === null ? null : Math.max(sweep.limit - counts.total, 0);
@@ -61,18 +61,19 @@ export class SweepProgress implements OnModuleDestroy {
   }
 
   private join(sweep: SweepDto, stream: EventStream): void {
-    const running = this.watches.get(sweep.id);
+    const key = JSON.stringify([sweep.id, sweep.shareOf]);
+    const running = this.watches.get(key);
     if (running && !running.isOver) {
       running.add(stream);
       return;
     }
-    const scope = TenantScope.of(sweep.scope.tenantId);
+    const scope = TenantScope.of(sweep.shareOf ?? sweep.scope.tenantId);
     const watch = new SweepWatch(() => this.sweeps.get(scope, sweep.id));
     watch.add(stream);
-    this.watches.set(sweep.id, watch);
+    this.watches.set(key, watch);
     watch
       .run()
       .catch((error) => this.logger.warn(`The event streams of sweep ${sweep.id} broke off: ${messageOf(error)}`))
-      .finally(() => this.watches.get(sweep.id) === watch && this.watches.delete(sweep.id));
+      .finally(() => this.watches.get(key) === watch && this.watches.delete(key));
   }
 }

@@ -8,7 +8,7 @@ import { AuditLogService } from '../audit/audit-log.service.js';
 import { messageOf } from '../database/database.errors.js';
 import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import type { RunEnd } from './run-state.js';
-import type { SweepEntity } from './sweep.entity.js';
+import { kindOf, type SweepEntity } from './sweep.entity.js';
 import { type NewSweep, SweepsRepository } from './sweeps.repository.js';
 
 /** What PostgreSQL says can be of any length: a trigger may have written it. */
@@ -42,9 +42,10 @@ export class SweepRecords {
     }
     return inShortTransaction(this.dataSource, RECORD_LIMITS, async (transaction) => {
       const started = await this.sweeps.start(scope, sweep, transaction);
-      const { projectId, agentId, timeoutSeconds, limit, dryRun, reason, undoes } = sweep;
-      const details =
-        undoes === null ? { projectId, agentId, timeoutSeconds, limit, dryRun, reason } : { undoes, reason };
+      const { projectId, agentId, timeoutSeconds, limit, dryRun, reason, undoes, undo } = sweep;
+      const details = undo
+        ? { undoes, from: undo.from, to: undo.to, projectId, agentId, dryRun, reason }
+        : { projectId, agentId, timeoutSeconds, limit, dryRun, reason };
       await this.auditLog.recordDone(requestedBy, { target: started.id, details }, transaction.manager);
       return started;
     });
@@ -86,11 +87,11 @@ export class SweepRecords {
 
   /** One readable line for a sweep that did something, or tried to. */
   private report(sweep: SweepEntity): void {
-    const { timedOut, skipped, failed, status, error, undoes, dryRun } = sweep;
+    const { timedOut, skipped, failed, status, error } = sweep;
     const { reopened, changedSince, gone, alreadyReopened } = sweep;
+    const isUndo = kindOf(sweep) === 'undo';
     const counts = [
-      undoes === null && `timed out ${timedOut}`,
-      undoes !== null && `reopened ${reopened}`,
+      isUndo ? `reopened ${reopened}` : `timed out ${timedOut}`,
       skipped > 0 && `skipped ${skipped}`,
       changedSince > 0 && `changed since ${changedSince}`,
       gone > 0 && `gone ${gone}`,
@@ -99,15 +100,23 @@ export class SweepRecords {
     ].filter(Boolean);
     // ScheduleWatch logs a schedule that fails: at each tick the same line would say nothing new.
     const saysNothing = status === 'succeeded' || (status === 'failed' && sweep.trigger === 'schedule');
-    if (undoes === null && saysNothing && timedOut + skipped + failed === 0) {
+    if (!isUndo && saysNothing && timedOut + skipped + failed === 0) {
       return;
     }
     const took = (sweep.finishedAt?.getTime() ?? Date.now()) - sweep.startedAt.getTime();
-    const what = undoes === null ? (dryRun ? 'Dry run' : 'Sweep') : `Undo of sweep ${undoes}:`;
     const whose = sweep.tenantId ? `tenant ${sweep.tenantId}` : 'platform';
-    const line = `${what} ${sweep.id} (${sweep.trigger}, ${whose}) ${status} in ${took} ms: ${counts.join(', ')}`;
+    const line = `${titleOf(sweep)} ${sweep.id} (${sweep.trigger}, ${whose}) ${status} in ${took} ms: ${counts.join(', ')}`;
     this.logger[status === 'succeeded' || status === 'cancelled' ? 'log' : 'warn'](error ? `${line} (${error})` : line);
   }
+}
+
+function titleOf(sweep: SweepEntity): string {
+  const { dryRun, undoes, undoFrom, undoTo } = sweep;
+  if (kindOf(sweep) === 'timeout') {
+    return dryRun ? 'Dry run' : 'Sweep';
+  }
+  const of = undoes === null ? `${undoFrom?.toISOString()} to ${undoTo?.toISOString()}` : `sweep ${undoes}`;
+  return `${dryRun ? 'Dry run of an undo' : 'Undo'} of ${of}:`;
 }
 
 function outcomeOf(end: RunEnd, signal: AbortSignal): { status: SweepEntity['status']; error: string | null } {

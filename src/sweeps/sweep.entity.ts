@@ -29,8 +29,13 @@ export class SweepEntity {
   @Column('integer', { name: 'timed_out' }) timedOut!: number;
   @Column('integer') skipped!: number;
   @Column('integer') failed!: number;
-  /** The sweep whose timeouts this one takes back; null for one that times out. */
+  /** The sweep whose timeouts this one takes back; null for one that times out, and for an undo of a period. */
   @Column('uuid', { nullable: true }) undoes!: string | null;
+  /** Where in the ledger an undo looks; null for a sweep that times out, and for undos of older versions. */
+  @Column('timestamptz', { name: 'undo_from', nullable: true }) undoFrom!: Date | null;
+  @Column('timestamptz', { name: 'undo_to', nullable: true }) undoTo!: Date | null;
+  /** How many timeouts an undo found when it began; null as `undoFrom`. */
+  @Column('integer', { nullable: true }) expected!: number | null;
   @Column('integer') reopened!: number;
   @Column('integer', { name: 'changed_since' }) changedSince!: number;
   @Column('integer') gone!: number;
@@ -40,4 +45,8 @@ export class SweepEntity {
   @Column('timestamptz', { name: 'finished_at', nullable: true }) finishedAt!: Date | null;
   @Column('timestamptz', { name: 'cancel_requested_at', nullable: true }) cancelRequestedAt!: Date | null;
   @Column('text', { nullable: true }) error!: string | null;
+}
+
+export function kindOf({ undoes, undoFrom }: Pick<SweepEntity, 'undoes' | 'undoFrom'>): SweepKind {
+  return undoes === null && undoFrom === null ? 'timeout' : 'undo';
 }

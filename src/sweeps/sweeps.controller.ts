@@ -38,6 +38,10 @@ const CSV = {
     'id',
     'kind',
     'undoes',
+    'range.from',
+    'range.to',
+    'expected',
+    'shareOf',
     'trigger',
     'scope.tenantId',
     'scope.projectId',
@@ -61,6 +65,7 @@ const CSV = {
     'finishedAt',
     'durationMs',
     'error',
+    'warnings',
   ],
 };
 
@@ -92,7 +97,13 @@ export class SweepsController {
 
   @Get()
   @RequiresRole('viewer')
-  @ApiOperation({ operationId: 'listSweeps', summary: 'Sweeps, newest first' })
+  @ApiOperation({
+    operationId: 'listSweeps',
+    summary: 'Sweeps, newest first',
+    description:
+      "A tenant finds its own sweeps, and its share of the platform's that touched it. A page that had to look at much may " +
+      'have fewer items than `limit`, or none: go on as long as `nextCursor` is not null.',
+  })
   @ListResponse(SweepPageDto)
   @Problems()
   list(
@@ -105,7 +116,11 @@ export class SweepsController {
 
   @Get(':sweepId')
   @RequiresRole('viewer')
-  @ApiOperation({ operationId: 'getSweep', summary: 'One sweep, with its counts as they stand' })
+  @ApiOperation({
+    operationId: 'getSweep',
+    summary: 'One sweep, with its counts as they stand',
+    description: 'To a tenant a sweep of the platform that touched it shows its share: see `shareOf`.',
+  })
   @ApiOkResponse({ type: SweepDto })
   @Problems()
   get(@CallerScope() scope: TenantScope, @Param() { sweepId }: SweepIdParam): Promise<SweepDto> {

@@ -1,14 +1,23 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsBoolean, IsIn } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsText, IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
+import { IsMoment, IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { IsLaterThan } from '../http/is-later-than.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
-import { SWEEP_STATUSES, type SweepStatus, TRIGGERS, type Trigger } from './sweep.entity.js';
+import {
+  SWEEP_KINDS,
+  SWEEP_STATUSES,
+  type SweepKind,
+  type SweepStatus,
+  TRIGGERS,
+  type Trigger,
+} from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
 
 /** Ten years: far beyond any timeout, and far from what a timestamp can't hold. */
 const LONGEST_TIMEOUT_SECONDS = 315_360_000;
-const LARGEST_LIMIT = 2_147_483_647;
+/** What an integer column of PostgreSQL holds. */
+const LARGEST_COUNT = 2_147_483_647;
 
 export class RequestSweepBody {
   @OptionalForeignId({ description: 'Only this tenant; a tenant-bound credential may leave it out', example: 'acme' })
@@ -34,12 +43,12 @@ export class RequestSweepBody {
   @ApiPropertyOptional({
     type: 'integer',
     minimum: 1,
-    maximum: LARGEST_LIMIT,
+    maximum: LARGEST_COUNT,
     description: 'At most so many executions, oldest first; all where left out',
     example: 1000,
   })
   @MayBeLeftOut()
-  @IsWholeNumber(1, LARGEST_LIMIT)
+  @IsWholeNumber(1, LARGEST_COUNT)
   limit?: number;
 
   @ApiPropertyOptional({
@@ -72,7 +81,33 @@ export class ListSweepsQuery extends PageQuery {
   @IsIn(SWEEP_STATUSES, { message: `must be one of ${SWEEP_STATUSES.join(', ')}` })
   status?: SweepStatus;
 
-  @OptionalForeignId({ description: 'Sweeps of this tenant alone' })
+  @ApiPropertyOptional({ enum: SWEEP_KINDS })
+  @MayBeLeftOut()
+  @IsIn(SWEEP_KINDS, { message: `must be one of ${SWEEP_KINDS.join(', ')}` })
+  kind?: SweepKind;
+
+  @ApiPropertyOptional({ format: 'date-time', description: 'Started at this time or later' })
+  @MayBeLeftOut()
+  @IsMoment()
+  from?: string;
+
+  @ApiPropertyOptional({ format: 'date-time', description: 'Started before this time' })
+  @MayBeLeftOut()
+  @IsMoment()
+  @IsLaterThan('from', { orEqual: true })
+  to?: string;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    maximum: LARGEST_COUNT,
+    description: 'At least so many timed out; of a share, so many of the tenant',
+  })
+  @MayBeLeftOut()
+  @IsWholeNumberInQuery(0, LARGEST_COUNT)
+  minTimedOut?: number;
+
+  @OptionalForeignId({ description: "Sweeps of this tenant, and its share of the platform's that touched it" })
   tenantId?: string;
 }
 

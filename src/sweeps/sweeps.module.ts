@@ -15,6 +15,7 @@ import { SweepLockNames } from './sweep-lock-names.service.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
+import { SweepSharesRepository } from './sweep-shares.repository.js';
 import { SweepsController } from './sweeps.controller.js';
 import { SweepsRepository } from './sweeps.repository.js';
 import { SweepsScheduler } from './sweeps.scheduler.js';
@@ -36,6 +37,7 @@ import { SweepsService } from './sweeps.service.js';
     SweepProgress,
     SweepRecords,
     SweepRunner,
+    SweepSharesRepository,
     SweepsRepository,
     SweepsScheduler,
     SweepsService,

@@ -6,16 +6,12 @@ import { type BoundedRows, boundedPage } from '../database/bounded-page.js';
 import { entityColumns } from '../database/entity-columns.js';
 import { schemaOf } from '../database/schema-of.js';
 import { queryAll, queryOnce, RECORD_LIMITS } from '../database/short-transaction.js';
-import { equalities, inScope } from '../database/sql-conditions.js';
+import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
-import { SweepEntity, type SweepStatus, type Trigger } from './sweep.entity.js';
+import { SweepEntity, type SweepStatus } from './sweep.entity.js';
 import { endSweepsSql, sweepsWithCounts } from './sweep-counts.sql.js';
 import type { SweepPlan } from './sweep-plan.js';
-
-export interface SweepFilter {
-  trigger?: Trigger | undefined;
-  status?: SweepStatus | undefined;
-}
+import { IS_UNDO, type SweepFilter, sweepConditions, sweepsAround } from './sweep-share.sql.js';
 
 /** What of a plan is on record. */
 export type NewSweep = Pick<
@@ -23,8 +19,10 @@ export type NewSweep = Pick<
   'trigger' | 'projectId' | 'agentId' | 'dryRun' | 'timeoutSeconds' | 'limit' | 'reason' | 'requestedBy'
 > & {
   lockName: string;
-  /** The sweep whose timeouts this one takes back; null for one that times out. */
+  /** The sweep whose timeouts this one takes back; null for one that times out, and for an undo of a period. */
   undoes: string | null;
+  /** Of an undo only. */
+  undo?: { from: string; to: string; expected: number };
 };
 
 interface StartedSweep {
@@ -48,8 +46,7 @@ export class SweepsRepository {
   ) {
     this.schema = schemaOf(dataSource);
     this.table = `${this.schema}.sweeps`;
-    const columns = sweeps.metadata.columns.map(({ databaseName }) => databaseName);
-    this.withCounts = sweepsWithCounts(this.schema, columns);
+    this.withCounts = this.countedIn(this.table);
   }
 
   /**
@@ -65,8 +62,9 @@ export class SweepsRepository {
     const [started] = await query<StartedSweep>(
       `WITH abandoned AS (SELECT FROM ${this.table} WHERE status = 'running' AND lock_name = $9 LIMIT 1)
        INSERT INTO ${this.table}
-         (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name, undoes)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $11)
+         (trigger, tenant_id, project_id, agent_id, dry_run, timeout_seconds, row_limit, reason, requested_by, lock_name, undoes,
+          undo_from, undo_to, expected)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $11, $12, $13, $14)
        RETURNING id, to_char(cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cutoff,
                  EXISTS (SELECT FROM abandoned) AS "hasAbandoned"`,
       [
@@ -81,6 +79,9 @@ export class SweepsRepository {
         sweep.lockName,
         sweep.requestedBy?.principal.id ?? sweep.trigger,
         sweep.undoes,
+        sweep.undo?.from ?? null,
+        sweep.undo?.to ?? null,
+        sweep.undo?.expected ?? null,
       ],
     );
     const { id, cutoff, hasAbandoned } = started as StartedSweep;
@@ -130,7 +131,7 @@ export class SweepsRepository {
       this.dataSource,
       RECORD_LIMITS,
       `SELECT id FROM ${this.table}
-        WHERE status = 'running' AND undoes IS NULL AND NOT dry_run AND row_limit IS NULL
+        WHERE status = 'running' AND undoes IS NULL AND undo_from IS NULL AND NOT dry_run AND row_limit IS NULL
           AND project_id IS NULL AND agent_id IS NULL AND cancel_requested_at IS NULL
           AND (tenant_id IS NULL OR tenant_id = $1) AND timeout_seconds <= $2
         LIMIT 1`,
@@ -139,21 +140,24 @@ export class SweepsRepository {
     return sweep ?? null;
   }
 
-  /** Newest first, which is the order of ids. */
+  /**
+   * Newest first, which is the order of ids. A tenant's list has the platform's sweeps that touched it, too, each as a
+   * whole: only its share may be shown.
+   */
   list(
     scope: TenantScope,
-    { trigger, status }: SweepFilter,
+    filter: SweepFilter,
     limit: number,
     after: readonly string[] | undefined,
   ): Promise<BoundedRows<SweepRow>> {
     const parameters = new SqlParameters();
+    const tenant = scope.tenantId === null ? undefined : parameters.add(scope.tenantId);
     return boundedPage(
       this.dataSource,
       {
-        table: this.withCounts,
+        table: tenant === undefined ? this.withCounts : this.countedIn(sweepsAround(this.schema, tenant)),
         columns: entityColumns(this.sweeps),
-        served: inScope(scope, parameters),
-        unserved: equalities({ trigger, status }, parameters),
+        ...sweepConditions(this.schema, tenant, filter, parameters),
         key: [['id', 'uuid']],
         direction: 'DESC',
         after,
@@ -223,14 +227,19 @@ export class SweepsRepository {
                OR (finished_at < statement_timestamp() - interval '1 day'
                    AND trigger = 'schedule' AND status = 'succeeded' AND timed_out + skipped + failed = 0)
             LIMIT $1)
-         RETURNING id, undoes),
+         RETURNING id, undoes, undo_from),
        counts AS (DELETE FROM ${this.schema}.sweep_counts WHERE sweep_id IN (SELECT id FROM old)),
        outcomes AS (
-         DELETE FROM ${this.schema}.undo_outcomes WHERE undo_id IN (SELECT id FROM old WHERE undoes IS NOT NULL))
+         DELETE FROM ${this.schema}.undo_outcomes WHERE undo_id IN (SELECT id FROM old e WHERE ${IS_UNDO}))
        SELECT count(*)::int AS deleted FROM old`,
       [limit],
     );
     return row?.deleted ?? 0;
+  }
+
+  private countedIn(sweeps: string): string {
+    const columns = this.sweeps.metadata.columns.map(({ databaseName }) => databaseName);
+    return sweepsWithCounts(this.schema, columns, sweeps);
   }
 
   private findSql(scope: TenantScope, id: string): [sql: string, parameters: unknown[]] {

@@ -6,6 +6,7 @@ import { TenantScope } from '../access/tenant-scope.js';
 import { AuditLogService } from '../audit/audit-log.service.js';
 import { Configuration } from '../config/configuration.js';
 import type { Duration } from '../config/duration.js';
+import type { BoundedRows } from '../database/bounded-page.js';
 import { inShortTransaction, RECORD_LIMITS } from '../database/short-transaction.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
@@ -16,14 +17,21 @@ import type { SweepEntity, Trigger } from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
+import { asShare, asWhole, largestShare, type ShareCounts, type VisibleSweep } from './sweep-share.js';
+import { SweepSharesRepository } from './sweep-shares.repository.js';
 import type { ListSweepsQuery, RequestSweepBody } from './sweeps.dto.js';
 import { SweepBusyError, SweepNotFoundError, SweepNotRunningError } from './sweeps.errors.js';
-import { SweepsRepository } from './sweeps.repository.js';
+import { type SweepRow, SweepsRepository } from './sweeps.repository.js';
 
 /** What somebody asks for: the rest of a plan is the service's to know. */
 export type SweepRequest = Partial<
   Pick<SweepPlan, 'projectId' | 'agentId' | 'timeoutSeconds' | 'limit' | 'dryRun' | 'reason'>
 >;
+
+/** Ledger rows that one page of a tenant's list may count at most, apart from those of its first sweep. */
+const MAX_COUNTED = 200_000;
+
+type VisibleRow = VisibleSweep & { position: readonly string[] };
 
 @Injectable()
 export class SweepsService {
@@ -35,6 +43,7 @@ export class SweepsService {
     private readonly runner: SweepRunner,
     private readonly requested: RequestedSweeps,
     private readonly sweeps: SweepsRepository,
+    private readonly shares: SweepSharesRepository,
     private readonly auditLog: AuditLogService,
     private readonly pages: Pages,
   ) {}
@@ -105,25 +114,64 @@ export class SweepsService {
 
   /** @throws SweepNotFoundError */
   async get(scope: TenantScope, id: string): Promise<SweepDto> {
-    return SweepDto.from(await this.find(scope, id));
+    return this.answer(await this.find(scope, id));
   }
 
-  /** @throws SweepNotFoundError */
-  async find(scope: TenantScope, id: string): Promise<SweepEntity> {
-    const sweep = await this.sweeps.find(scope, id);
+  /**
+   * A sweep of the scope; for a tenant also its share of a sweep of the platform that touched it.
+   *
+   * @throws SweepNotFoundError
+   */
+  async find(scope: TenantScope, id: string): Promise<VisibleSweep> {
+    const own = await this.sweeps.find(scope, id);
+    if (own) {
+      return asWhole(own);
+    }
+    const sweep = (await this.shares.hasTouched(scope, id)) && (await this.sweeps.find(TenantScope.platform(), id));
     if (!sweep) {
       throw new SweepNotFoundError();
     }
-    return sweep;
+    const counts = await this.shares.count(scope, [id]);
+    return asShare(sweep, scope.tenantId as string, counts.get(id) as ShareCounts);
+  }
+
+  /** A sweep as the API shows it. */
+  answer(sweep: SweepEntity | VisibleSweep): SweepDto {
+    const visible = 'shareOf' in sweep ? sweep : asWhole(sweep);
+    return SweepDto.from(visible, this.configuration.approvalTimeout / 1000);
   }
 
   list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
     return this.pages.page(caller, query, {
       name: 'sweeps',
-      rows: (limit, after) => this.sweeps.list(caller.scope, query, limit, after),
+      rows: async (limit, after) =>
+        this.withShares(caller.scope, await this.sweeps.list(caller.scope, query, limit, after)),
       positionOf: ({ position }) => position,
-      toItem: SweepDto.from,
+      toItem: (sweep: VisibleRow) => this.answer(sweep),
     });
+  }
+
+  /** A tenant's page of sweeps, with its share of the platform's. The page ends early if too much had to be counted. */
+  private async withShares(
+    scope: TenantScope,
+    { rows, goesOnAfter }: BoundedRows<SweepRow>,
+  ): Promise<BoundedRows<VisibleRow>> {
+    const { tenantId } = scope;
+    const isShare = (sweep: SweepEntity) => tenantId !== null && sweep.tenantId === null;
+    let counted = 0;
+    const end = rows.findIndex((sweep, at) => {
+      counted += isShare(sweep) ? largestShare(sweep) : 0;
+      return at > 0 && counted > MAX_COUNTED;
+    });
+    const kept = end === -1 ? rows : rows.slice(0, end);
+    const ids = kept.filter(isShare).map(({ id }) => id);
+    const counts = ids.length === 0 ? undefined : await this.shares.count(scope, ids);
+    const visible = kept.map((sweep): VisibleRow => {
+      const share = counts?.get(sweep.id);
+      const { position } = sweep;
+      return { ...(share ? asShare(sweep, tenantId as string, share) : asWhole(sweep)), position };
+    });
+    return { rows: visible, goesOnAfter: end === -1 ? goesOnAfter : kept.at(-1)?.position };
   }
 
   /**
@@ -143,7 +191,7 @@ export class SweepsService {
         throw new SweepNotRunningError(sweep.status);
       }
       await this.auditLog.recordDone(caller, { target: id, details: {} }, transaction.manager);
-      return SweepDto.from(sweep);
+      return this.answer(sweep);
     });
   }
 

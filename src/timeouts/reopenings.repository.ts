@@ -3,20 +3,15 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { schemaOf } from '../database/schema-of.js';
-import { queryOnce } from '../database/short-transaction.js';
-import { equalities, inScope } from '../database/sql-conditions.js';
+import { inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
-import {
-  FIRE_DEFERRED_TRIGGERS,
-  hasAfterTriggers,
-  readBackReopened,
-  rowUpdatedAt,
-} from '../sweeps/host-triggers.sql.js';
+import type { BatchMark, BatchOutcome } from '../sweeps/batch-job.js';
+import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackReopened } from '../sweeps/host-triggers.sql.js';
 import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
 import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
-import { isTimedOut, MARKERS } from '../sweeps/timeout-markers.js';
+import { MARKERS } from '../sweeps/timeout-markers.js';
+import { isAsLeft } from './as-left.sql.js';
 import { REOPENING_SETTING } from './late-approval-guard.sql.js';
 
 /** `changed_since`: the execution isn't as we left it; `gone`: it isn't there any more. */
@@ -52,7 +47,7 @@ export class ReopeningsRepository {
   private readonly schema: string;
 
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    @InjectDataSource() dataSource: DataSource,
     private readonly watched: WatchedTable,
   ) {
     this.schema = schemaOf(dataSource);
@@ -94,7 +89,7 @@ export class ReopeningsRepository {
         SELECT f.*, f.id AS timeout_id
           FROM found f
           JOIN ${watched.name} e ON e.ctid = f.place AND ${isSame('e', 'f')}
-         WHERE f.reopened_at IS NULL AND ${this.isAsLeft('f')}
+         WHERE f.reopened_at IS NULL AND ${isAsLeft(watched, 'f')}
            FOR NO KEY UPDATE OF e
       ),
       updated AS (
@@ -104,7 +99,7 @@ export class ReopeningsRepository {
                                THEN e.metadata - ${MARKERS}
                                ELSE claimed.original_metadata -> 0 END
           FROM claimed CROSS JOIN moment
-         WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${this.isAsLeft('claimed')}
+         WHERE e.ctid = claimed.place AND ${isSame('e', 'claimed')} AND ${isAsLeft(watched, 'claimed')}
         RETURNING claimed.timeout_id, e.status
       ),
       reopened AS MATERIALIZED (SELECT timeout_id FROM updated WHERE status <> 'failed'),
@@ -148,27 +143,6 @@ export class ReopeningsRepository {
     return { ...result, suppressed: result.suppressed + suppressed };
   }
 
-  /** The timeouts of a sweep that come next, in the order of their ids. */
-  find(scope: TenantScope, sweepId: string, search: Search<FoundTimeout>): Promise<FoundTimeout[]> {
-    const parameters = new SqlParameters();
-    const { after, limit, tenantId, exceptTenants, newestFirst } = search;
-    const conditions = [
-      `t.sweep_id = ${parameters.add(sweepId)}::uuid`,
-      ...inScope(scope, parameters, 't'),
-      ...equalities({ tenant_id: tenantId ?? undefined }, parameters, 't'),
-      after !== null && `t.id ${newestFirst ? '<' : '>'} ${parameters.add(after.id)}::uuid`,
-      exceptTenants.length > 0 && `t.tenant_id <> ALL (${parameters.add(exceptTenants)}::text[])`,
-    ];
-    return queryOnce(
-      this.dataSource,
-      { statementTimeout: 60_000, lockTimeout: 1_000, capacity: 'sweeps', signal: search.signal },
-      `SELECT t.id, t.tenant_id AS "tenantId" FROM ${this.schema}.timeouts t
-        WHERE ${conditions.filter(Boolean).join(' AND ')}
-        ORDER BY t.id ${newestFirst ? 'DESC' : 'ASC'} LIMIT ${limit}`,
-      parameters.values,
-    );
-  }
-
   /** Records that an execution could not be reopened, and counts it. @throws BatchCommittedError */
   async recordFailure(
     scope: TenantScope,
@@ -207,16 +181,6 @@ export class ReopeningsRepository {
         INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, undo_id) SELECT id, outcome, ${undoId} FROM outcomes
       ),
       counted AS (${countBatchSql(this.schema, { sweepId: undoId, mark }, { done: 'n.found', ...counts }, 'n', parameters)})`;
-  }
-
-  /**
-   * SQL: whether the execution `e` is still as the timeout `alias` left it. Older ledger rows have what the row's
-   * `updated_at` said in `timed_out_at`.
-   */
-  private isAsLeft(alias: string): string {
-    return `e.status = 'failed' AND ${isTimedOut('e.metadata')}
-            AND e.metadata ->> 'sweepId' = ${alias}.sweep_id::text
-            AND ${rowUpdatedAt(this.watched)} = coalesce(${alias}.row_updated_at, ${alias}.timed_out_at)`;
   }
 }
 

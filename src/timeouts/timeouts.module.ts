@@ -11,6 +11,7 @@ import { TimeoutsController } from './timeouts.controller.js';
 import { TimeoutsRepository } from './timeouts.repository.js';
 import { TimeoutsService } from './timeouts.service.js';
 import { UndoRunner } from './undo-runner.service.js';
+import { UndoSelectionRepository } from './undo-selection.repository.js';
 
 @Module({
   imports: [ExecutionsModule, SweepsModule],
@@ -24,6 +25,7 @@ import { UndoRunner } from './undo-runner.service.js';
     TimeoutsRepository,
     TimeoutsService,
     UndoRunner,
+    UndoSelectionRepository,
   ],
 })
 export class TimeoutsModule {}

@@ -12,6 +12,8 @@ import type { ReopenOutcome } from './reopenings.repository.js';
 
 export interface TimeoutFilter {
   sweepId: string | undefined;
+  /** The period of the sweep, if only a tenant's share of it is wanted: then the rows are found by the tenant. */
+  within?: { from: Date; to: Date | null } | undefined;
   /** Those that an undo dealt with, each with what became of it. */
   undoId: string | undefined;
   projectId: string | undefined;
@@ -53,7 +55,7 @@ export interface TimeoutRow {
 }
 
 /** How far the time in an id, which is when its batch began, may be from when the row says that it was timed out. */
-const ID_IS_WITHIN = `interval '1 minute'`;
+export const ID_IS_WITHIN = `interval '1 minute'`;
 
 /** What came from the host's table can be of any length, and in old rows any moment that PostgreSQL knows. */
 const COLUMNS = `e.id, e.sweep_id AS "sweepId", e.tenant_id AS "tenantId", e.project_id AS "projectId",
@@ -78,23 +80,27 @@ export class TimeoutsRepository {
     after: readonly string[] | undefined,
   ): Promise<BoundedRows<TimeoutRow>> {
     const parameters = new SqlParameters();
-    const { sweepId, undoId, projectId, agentId, toolName, executionId, resurrected, from, to } = filter;
+    const { sweepId, within, undoId, projectId, agentId, toolName, executionId, resurrected, from, to } = filter;
     const ofTenant = inScope(scope, parameters);
     const timeouts = `${schemaOf(this.dataSource)}.timeouts`;
-    const at = (moment: string) => `${parameters.add(moment)}::timestamptz`;
+    const bySweep = sweepId === undefined ? [] : [`e.sweep_id = ${parameters.add(sweepId)}::uuid`];
+    const isOfTenant = undoId === undefined && (sweepId === undefined || within !== undefined);
+    const at = (moment: string | Date) => `${parameters.add(moment)}::timestamptz`;
     return boundedPage(
       this.dataSource,
       {
         table: undoId === undefined ? timeouts : this.ofUndo(undoId, parameters),
         columns: `${COLUMNS}, ${undoId === undefined ? 'NULL AS outcome, NULL AS failure' : 'e.outcome, e.failure'}`,
         served: [
-          ...(sweepId === undefined ? ofTenant : [`e.sweep_id = ${parameters.add(sweepId)}::uuid`]),
+          ...(isOfTenant ? ofTenant : bySweep),
+          ...(within === undefined ? [] : [`e.id >= ${leastIdAt(`${at(within.from)} - ${ID_IS_WITHIN}`)}`]),
+          ...(within?.to ? [`e.id < ${leastIdAt(`${at(within.to)} + ${ID_IS_WITHIN}`)}`] : []),
           ...(resurrected ? ['e.resurrected_at IS NOT NULL'] : []),
           ...(from === undefined ? [] : [`e.id >= ${leastIdAt(`${at(from)} - ${ID_IS_WITHIN}`)}`]),
           ...(to === undefined ? [] : [`e.id < ${leastIdAt(`${at(to)} + ${ID_IS_WITHIN}`)}`]),
         ],
         unserved: [
-          ...(sweepId === undefined ? [] : ofTenant),
+          ...(isOfTenant ? bySweep : ofTenant),
           ...(resurrected === false ? ['e.resurrected_at IS NULL'] : []),
           ...equalities(
             { project_id: projectId, agent_id: agentId, tool_name: toolName, execution_id: executionId },

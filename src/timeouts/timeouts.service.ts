@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
+import { kindOf } from '../sweeps/sweep.entity.js';
 import { SweepsService } from '../sweeps/sweeps.service.js';
 import { type ListTimeoutsQuery, TimeoutDto } from './timeouts.dto.js';
 import { type TimeoutFilter, TimeoutsRepository } from './timeouts.repository.js';
@@ -32,8 +33,11 @@ export class TimeoutsService {
     sweepId: string | undefined,
   ): Promise<TimeoutFilter> {
     const { projectId, agentId, toolName, executionId, resurrected, from, to } = query;
-    const { undoes } = sweepId === undefined ? { undoes: null } : await this.sweeps.find(scope, sweepId);
-    const of = undoes === null ? { sweepId, undoId: undefined } : { sweepId: undefined, undoId: sweepId };
-    return { ...of, projectId, agentId, toolName, executionId, resurrected, from, to };
+    const sweep = sweepId === undefined ? undefined : await this.sweeps.find(scope, sweepId);
+    const isUndo = sweep !== undefined && kindOf(sweep) === 'undo';
+    const of = isUndo ? { sweepId: undefined, undoId: sweepId } : { sweepId, undoId: undefined };
+    const isShare = sweep !== undefined && !isUndo && sweep.shareOf !== null;
+    const within = isShare ? { from: sweep.startedAt, to: sweep.finishedAt } : undefined;
+    return { ...of, within, projectId, agentId, toolName, executionId, resurrected, from, to };
   }
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
-import { TenantScope } from '../access/tenant-scope.js';
+import type { TenantScope } from '../access/tenant-scope.js';
 import { Configuration } from '../config/configuration.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { LockBusy } from '../locks/lock-options.js';
@@ -11,19 +11,30 @@ import type { SweepEntity, Trigger } from '../sweeps/sweep.entity.js';
 import { SweepRecords } from '../sweeps/sweep-records.service.js';
 import { ReopenJob } from './reopen-job.js';
 import { ReopeningsRepository } from './reopenings.repository.js';
+import type { UndoSelection } from './undo-selection.js';
+import { UndoSelectionRepository } from './undo-selection.repository.js';
 
 /** An undo, before it runs. */
 export interface UndoPlan {
   trigger: Trigger;
-  undone: SweepEntity;
-  reason: string;
+  scope: TenantScope;
+  selection: UndoSelection;
+  /** What the record says of the timeouts: when they were, how many there are, and the longest timeout among them. */
+  range: { from: string; to: string };
+  expected: number;
+  timeoutSeconds: number;
+  /** Counts what would become of each, and changes nothing. */
+  dryRun: boolean;
+  /** Null only of a dry run. */
+  reason: string | null;
   requestedBy: Caller;
+  lockName: string;
 }
 
 /** Batches at a time: one more than a requested sweep, since each writes to two tables that are there. */
 const PARTITIONS = 3;
 
-/** Takes back what one sweep has done, under a lock of its own: sweeps go on meanwhile. */
+/** Takes timeouts back, under a lock of its own: sweeps go on meanwhile. */
 @Injectable()
 export class UndoRunner {
   constructor(
@@ -32,31 +43,31 @@ export class UndoRunner {
     private readonly records: SweepRecords,
     private readonly watched: WatchedTable,
     private readonly reopenings: ReopeningsRepository,
+    private readonly selections: UndoSelectionRepository,
   ) {}
 
   /**
-   * @param onStarted is told the undo's id once it is on record.
-   * @returns the ended undo with its counts; LockBusy where the same sweep is being undone.
+   * @param onStarted is called with the undo's id once it is on record.
+   * @returns the ended undo with its counts; LockBusy if another undo of the same timeouts runs.
    */
   @WithAdvisoryLock<[UndoPlan, ((undoId: string) => void)?]>({
-    name: ({ undone }) => undoLockName(undone),
+    name: ({ lockName }) => lockName,
     onBusy: 'wait',
     waitFor: '5s',
   })
   async run(plan: UndoPlan, onStarted?: (undoId: string) => void): Promise<SweepEntity | LockBusy> {
-    const { trigger, undone, reason, requestedBy } = plan;
-    const { projectId, agentId, timeoutSeconds } = undone;
-    const scope = TenantScope.of(undone.tenantId);
+    const { trigger, scope, selection, range, expected, timeoutSeconds, dryRun, reason, requestedBy, lockName } = plan;
+    const { sweep, projectId, agentId } = selection;
     await this.watched.refresh();
     const record = {
-      ...{ trigger, projectId, agentId, timeoutSeconds, reason, requestedBy },
-      ...{ dryRun: false, limit: null, undoes: undone.id, lockName: undoLockName(undone) },
+      ...{ trigger, projectId, agentId, timeoutSeconds, reason, requestedBy, dryRun, lockName, limit: null },
+      ...{ undoes: sweep?.id ?? null, undo: { ...range, expected } },
     };
-    const { id } = await this.records.begin(scope, record, requestedBy);
+    const { id, cutoff } = await this.records.begin(scope, record, requestedBy);
     onStarted?.(id);
     const signal = lockSignal();
-    const undo = { id, scope, sweepId: undone.id, by: requestedBy.principal.id, reason };
-    const job = new ReopenJob(this.reopenings, undo);
+    const undo = { id, scope, selection: { ...selection, cutoff }, by: requestedBy.principal.id, reason, dryRun };
+    const job = new ReopenJob(this.reopenings, this.selections, undo);
     const limits = {
       batchSize: this.configuration.sweepBatchSize,
       partitions: PARTITIONS,
@@ -66,8 +77,4 @@ export class UndoRunner {
     } as const;
     return this.records.end(scope, id, signal, () => this.runs.run(job, { id, scope }, limits, signal));
   }
-}
-
-export function undoLockName({ id }: SweepEntity): string {
-  return `undo of sweep ${id}`;
 }

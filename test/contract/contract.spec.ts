@@ -130,6 +130,12 @@ function excuseOf(
   if (/query.to: must not be before from|body.expiresAt: must be in the future/.test(said)) {
     return 'a time that comes too early';
   }
+  if (/must (be later|not be earlier) than/.test(said)) {
+    return 'a period that ends before it begins';
+  }
+  if (/(not undefined|is required)/.test(said)) {
+    return 'a member that is required because another one is missing';
+  }
   return caller === 'platform' && /x-tenant-id: must name the tenant/.test(said) && !call.headers['X-Tenant-Id']
     ? 'a path that does not name the tenant'
     : undefined;
