@@ -69,22 +69,30 @@ export const IsMoment = () =>
     }),
   );
 
-/** For the later end of a period whose beginning is in the field `start`. */
+/** For the end of a filter's period, whose beginning is in the field `start`. A period without extent finds nothing. */
 export const IsNotBefore = (start: string) =>
-  ValidateBy({
-    name: 'isNotBefore',
+  isEndOf(start, 'isNotBefore', 'must not be before', (began, ended) => began <= ended);
+
+/** The same for the period of an action, which must have an extent. */
+export const IsLaterThan = (start: string) =>
+  isEndOf(start, 'isLaterThan', 'must be later than', (began, ended) => began < ended);
+
+/** Compares as `parseRfc3339` writes times: to the microsecond, in the order of the text. */
+function isEndOf(start: string, name: string, rule: string, holds: (began: string, ended: string) => boolean) {
+  return ValidateBy({
+    name,
     constraints: [start],
     validator: {
       validate: (end: unknown, found) => {
         const began = parseRfc3339(String(startOf(found)));
         const ended = parseRfc3339(String(end));
         // What is no time is reported as such.
-        return began === undefined || ended === undefined || began <= ended;
+        return began === undefined || ended === undefined || holds(began, ended);
       },
-      defaultMessage: (found) =>
-        `must not be before ${start}, which is ${startOf(found)}, but is ${shown(found?.value)}`,
+      defaultMessage: (found) => `${rule} ${start}, which is ${startOf(found)}, but is ${shown(found?.value)}`,
     },
   });
+}
 
 function startOf(found: ValidationArguments | undefined): unknown {
   return (found?.object as Record<string, unknown> | undefined)?.[found?.constraints[0]];

@@ -1,8 +1,14 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsBoolean, IsIn } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsMoment, IsText, IsWholeNumber, IsWholeNumberInQuery, MayBeLeftOut } from '../http/input.validators.js';
-import { IsLaterThan } from '../http/is-later-than.js';
+import {
+  IsMoment,
+  IsNotBefore,
+  IsText,
+  IsWholeNumber,
+  IsWholeNumberInQuery,
+  MayBeLeftOut,
+} from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import {
   SWEEP_KINDS,
@@ -94,7 +100,7 @@ export class ListSweepsQuery extends PageQuery {
   @ApiPropertyOptional({ format: 'date-time', description: 'Started before this time' })
   @MayBeLeftOut()
   @IsMoment()
-  @IsLaterThan('from', { orEqual: true })
+  @IsNotBefore('from')
   to?: string;
 
   @ApiPropertyOptional({

@@ -1,8 +1,7 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsUUID, ValidateIf } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
-import { IsLaterThan } from '../http/is-later-than.js';
+import { IsLaterThan, IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
 
 /** An undo without any bound would reopen everything that was ever timed out. */
 const RequiredWithoutSweep = () =>

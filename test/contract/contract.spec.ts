@@ -130,7 +130,7 @@ function excuseOf(
   if (/query.to: must not be before from|body.expiresAt: must be in the future/.test(said)) {
     return 'a time that comes too early';
   }
-  if (/must (be later|not be earlier) than/.test(said)) {
+  if (/must be later than/.test(said)) {
     return 'a period that ends before it begins';
   }
   if (/(not undefined|is required)/.test(said)) {
