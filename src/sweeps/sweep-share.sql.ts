@@ -1,4 +1,4 @@
-import { leastIdAt } from '../database/least-id.js';
+import { idBefore, idSince } from '../database/least-id.js';
 import type { SqlParameters } from '../database/sql-parameters.js';
 import type { SweepKind, SweepStatus, Trigger } from './sweep.entity.js';
 
@@ -12,16 +12,13 @@ export interface SweepFilter {
   minTimedOut?: number | undefined;
 }
 
-/** How far the time in an id may be from the times of its row: clocks of two servers differ, after a failover. */
-const ID_TOLERANCE = `interval '1 minute'`;
-
 /**
  * SQL: the ledger rows `t` of a tenant whose ids lie between two moments. A tenant's rows of a sweep are found this way, by
  * the index of the tenant, because the index of the sweep leads to all rows of a sweep that may have dealt with a million.
  */
 function ledgerOf(tenant: string, from: string, to: string): string {
-  return `t.tenant_id = ${tenant} AND t.id >= ${leastIdAt(`${from} - ${ID_TOLERANCE}`)}
-          AND t.id < ${leastIdAt(`${to} + ${ID_TOLERANCE}`)}`;
+  return `t.tenant_id = ${tenant} AND ${idSince('t.id', from)}
+          AND ${idBefore('t.id', to)}`;
 }
 
 /** SQL: the tenant's ledger rows `t` of the sweep `e`. As text, so that no index of the sweep serves the comparison. */
@@ -95,11 +92,11 @@ export function sweepConditions(
     served.push(IS_UNDO);
   }
   if (from !== undefined) {
-    served.push(`e.id >= ${leastIdAt(`${at(from)} - ${ID_TOLERANCE}`)}`);
+    served.push(idSince('e.id', at(from)));
     unserved.push(`e.started_at >= ${at(from)}`);
   }
   if (to !== undefined) {
-    served.push(`e.id < ${leastIdAt(`${at(to)} + ${ID_TOLERANCE}`)}`);
+    served.push(idBefore('e.id', at(to)));
     unserved.push(`e.started_at < ${at(to)}`);
   }
   if (kind === 'timeout') {

@@ -130,8 +130,8 @@ export class SweepsRepository {
     const [sweep] = await queryOnce<{ id: string }>(
       this.dataSource,
       RECORD_LIMITS,
-      `SELECT id FROM ${this.table}
-        WHERE status = 'running' AND undoes IS NULL AND undo_from IS NULL AND NOT dry_run AND row_limit IS NULL
+      `SELECT e.id FROM ${this.table} e
+        WHERE status = 'running' AND NOT ${IS_UNDO} AND NOT dry_run AND row_limit IS NULL
           AND project_id IS NULL AND agent_id IS NULL AND cancel_requested_at IS NULL
           AND (tenant_id IS NULL OR tenant_id = $1) AND timeout_seconds <= $2
         LIMIT 1`,

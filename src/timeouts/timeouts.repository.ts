@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { type BoundedRows, boundedPage, shortened } from '../database/bounded-page.js';
-import { leastIdAt } from '../database/least-id.js';
+import { idBefore, idSince } from '../database/least-id.js';
 import { clamped } from '../database/moments.js';
 import { schemaOf } from '../database/schema-of.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
@@ -54,9 +54,6 @@ export interface TimeoutRow {
   position: readonly string[];
 }
 
-/** How far the time in an id, which is when its batch began, may be from when the row says that it was timed out. */
-export const ID_IS_WITHIN = `interval '1 minute'`;
-
 /** What came from the host's table can be of any length, and in old rows any moment that PostgreSQL knows. */
 const COLUMNS = `e.id, e.sweep_id AS "sweepId", e.tenant_id AS "tenantId", e.project_id AS "projectId",
   e.execution_id AS "executionId", ${shortened('e.agent_id')} AS "agentId",
@@ -93,11 +90,11 @@ export class TimeoutsRepository {
         columns: `${COLUMNS}, ${undoId === undefined ? 'NULL AS outcome, NULL AS failure' : 'e.outcome, e.failure'}`,
         served: [
           ...(isOfTenant ? ofTenant : bySweep),
-          ...(within === undefined ? [] : [`e.id >= ${leastIdAt(`${at(within.from)} - ${ID_IS_WITHIN}`)}`]),
-          ...(within?.to ? [`e.id < ${leastIdAt(`${at(within.to)} + ${ID_IS_WITHIN}`)}`] : []),
+          ...(within === undefined ? [] : [idSince('e.id', at(within.from))]),
+          ...(within?.to ? [idBefore('e.id', at(within.to))] : []),
           ...(resurrected ? ['e.resurrected_at IS NOT NULL'] : []),
-          ...(from === undefined ? [] : [`e.id >= ${leastIdAt(`${at(from)} - ${ID_IS_WITHIN}`)}`]),
-          ...(to === undefined ? [] : [`e.id < ${leastIdAt(`${at(to)} + ${ID_IS_WITHIN}`)}`]),
+          ...(from === undefined ? [] : [idSince('e.id', at(from))]),
+          ...(to === undefined ? [] : [idBefore('e.id', at(to))]),
         ],
         unserved: [
           ...(isOfTenant ? bySweep : ofTenant),

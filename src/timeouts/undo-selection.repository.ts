@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { TenantScope } from '../access/tenant-scope.js';
-import { leastIdAt } from '../database/least-id.js';
+import { idBefore, idSince } from '../database/least-id.js';
 import { schemaOf } from '../database/schema-of.js';
 import { queryOnce, queryRow } from '../database/short-transaction.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
@@ -13,7 +13,6 @@ import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
 import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isAsLeft } from './as-left.sql.js';
 import { type FoundTimeout, REOPEN_OUTCOMES } from './reopenings.repository.js';
-import { ID_IS_WITHIN } from './timeouts.repository.js';
 import type { UndoSelection } from './undo-selection.js';
 
 /** A search reads what is selected once, however much that is; filters by project and agent have no index. */
@@ -126,11 +125,7 @@ export class UndoSelectionRepository {
     } else {
       const first = sweep ? at(sweep.startedAt) : at(from as string);
       const last = sweep ? (sweep.finishedAt ? at(sweep.finishedAt) : now) : at(to as string);
-      conditions.push(
-        ...inScope(scope, parameters, 't'),
-        `t.id >= ${leastIdAt(`${first} - ${ID_IS_WITHIN}`)}`,
-        `t.id < ${leastIdAt(`${last} + ${ID_IS_WITHIN}`)}`,
-      );
+      conditions.push(...inScope(scope, parameters, 't'), idSince('t.id', first), idBefore('t.id', last));
       if (sweep) {
         conditions.push(`t.sweep_id::text = ${parameters.add(sweep.id)}`);
       }
