@@ -159,3 +159,28 @@ function shuffled(count: number): number[] {
   }
   return numbers;
 }
+
+test.each(['sweep', 'undo'])('a batch that has been committed already is not done again: %s', async (kind) => {
+  const { host, lapse } = world;
+  await host.suspendMany(3, 31);
+  const before = kind === 'undo' ? (await lapse.post('/v1/sweeps?wait=60')).body.id : undefined;
+  const [status, untouched] = kind === 'undo' ? ['failed', 'reopened'] : ['suspended', 'timedOut'];
+  // As if the first batch of each partition had been committed by an attempt whose answer was lost.
+  await host.pool.query(`
+    CREATE FUNCTION commit_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO lapse.sweep_counts (sweep_id, partition, batch, done) SELECT NEW.id, p, 1, 3 FROM generate_series(0, 2) p;
+      RETURN NULL;
+    END $$;
+    CREATE TRIGGER commit_first AFTER INSERT ON lapse.sweeps FOR EACH ROW EXECUTE FUNCTION commit_first()`);
+  try {
+    const { body } = before
+      ? await lapse.post('/v1/undo?wait=60', { sweepId: before, reason: 'x' })
+      : await lapse.post('/v1/sweeps?wait=60');
+
+    expect(body.status).toBe('succeeded');
+    expect({ ...body.counts, ...body.undone }[untouched as string]).toBe(0);
+    expect(await host.count(status as 'failed' | 'suspended')).toBe(3);
+  } finally {
+    await host.pool.query('DROP FUNCTION commit_first CASCADE');
+  }
+});

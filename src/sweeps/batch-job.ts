@@ -28,11 +28,13 @@ export interface BatchOutcome {
   done: number;
   /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
   suppressed: number;
+  /** False if a batch with the same mark has been committed before: then this one must not be. */
+  counted: boolean;
 }
 
 /**
  * What a BatchRunner does with items. Every transaction counts what it did in the row of its partition, under its mark;
- * a mark that has been committed before is refused with BatchCommittedError, so that a batch whose COMMIT was not
+ * if that mark has been committed before, BatchPartition rolls the transaction back, so that a batch whose COMMIT was not
  * answered can't be done twice.
  */
 export interface BatchJob<Item extends BatchItem> {

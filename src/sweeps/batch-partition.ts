@@ -52,7 +52,7 @@ export class BatchPartition<Item extends BatchItem> {
     return this.inBatch(async (mark, transaction) => {
       // Sent right behind the batch, without waiting for its answer.
       const [outcome, cancelRequested] = await Promise.all([
-        this.job.processBatch(items, mark, transaction),
+        this.processItems(items, mark, transaction),
         this.isCancelRequested(transaction),
       ]);
       return { ...complete(outcome), cancelRequested };
@@ -87,7 +87,7 @@ export class BatchPartition<Item extends BatchItem> {
     return this.inBatch(async (mark, transaction) => {
       await transaction.query('SAVEPOINT item');
       try {
-        const outcome = complete(await this.job.processBatch([item], mark, transaction));
+        const outcome = complete(await this.processItems([item], mark, transaction));
         await transaction.query('SET CONSTRAINTS ALL IMMEDIATE');
         return { ...outcome, cancelRequested: await this.isCancelRequested(transaction) };
       } catch (error) {
@@ -97,13 +97,25 @@ export class BatchPartition<Item extends BatchItem> {
         }
         await transaction.query('ROLLBACK TO SAVEPOINT item');
         // Without any item the statement works: then it was this item. Otherwise this throws, and the run fails.
-        await this.job.processBatch([], mark, transaction);
+        await this.processItems([], mark, transaction);
         await transaction.query('ROLLBACK TO SAVEPOINT item');
         const failure = failureOf(error);
-        const outcome = await this.job.recordFailure(item, failure, mark, transaction);
+        const outcome = this.countedOnce(await this.job.recordFailure(item, failure, mark, transaction), mark);
         return { ...outcome, cancelRequested: await this.isCancelRequested(transaction), failure };
       }
     });
+  }
+
+  private async processItems(items: readonly Item[], mark: BatchMark, transaction: QueryRunner): Promise<BatchOutcome> {
+    return this.countedOnce(await this.job.processBatch(items, mark, transaction), mark);
+  }
+
+  /** @throws BatchCommittedError, which rolls the batch back. */
+  private countedOnce(outcome: BatchOutcome, mark: BatchMark): BatchOutcome {
+    if (!outcome.counted) {
+      throw new BatchCommittedError(this.record.id, mark);
+    }
+    return outcome;
   }
 
   /** Trouble of the server and contention pass: they are retried, and an unknown outcome is looked up first. */

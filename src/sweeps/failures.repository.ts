@@ -13,7 +13,6 @@ import type { BatchMark, BatchOutcome, Failure } from './batch-job.js';
 import type { FailureEntity } from './failure.entity.js';
 import type { DueExecution } from './overdue-executions.repository.js';
 import { countBatchSql } from './sweep-counts.sql.js';
-import { BatchCommittedError } from './sweeps.errors.js';
 import { HOUSEKEEPING_LIMITS } from './sweeps.repository.js';
 
 export type FailureRow = FailureEntity & { position: readonly string[] };
@@ -63,10 +62,7 @@ export class FailuresRepository {
        SELECT EXISTS (SELECT FROM counted) AS counted`,
       parameters.values,
     );
-    if (!row.counted) {
-      throw new BatchCommittedError(sweepId, mark);
-    }
-    return { done: 1, suppressed: 0 };
+    return { done: 1, suppressed: 0, counted: row.counted };
   }
 
   /**

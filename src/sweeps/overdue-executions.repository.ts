@@ -11,7 +11,6 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from './batch-job.js';
 import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackTimedOut, rowUpdatedAt } from './host-triggers.sql.js';
 import { countBatchSql } from './sweep-counts.sql.js';
-import { BatchCommittedError } from './sweeps.errors.js';
 import { asObject, momentSql, unrestorable } from './timeout-markers.js';
 
 /** Which executions a sweep is about. The cutoff is one moment of the database's clock, as ISO text to the microsecond. */
@@ -157,8 +156,6 @@ export class OverdueExecutionsRepository {
    * plan, trigger or later edit of this statement can then fail an execution that was resumed. Rows are found by their
    * physical place, which needs no index and so can't be planned badly on stale statistics, and by their key, which makes
    * it the same row in any partition. CTEs are MATERIALIZED, because PostgreSQL may evaluate a subquery more than once.
-   *
-   * @throws BatchCommittedError
    */
   async timeOut(scope: TenantScope, due: Due, batch: TimeoutBatch, transaction: QueryRunner): Promise<BatchOutcome> {
     const { watched, schema } = this;
@@ -231,11 +228,8 @@ export class OverdueExecutionsRepository {
         FROM counts`,
       parameters.values,
     );
-    const { counted, toReadBack, ...outcome } = row;
-    if (!counted) {
-      throw new BatchCommittedError(batch.sweepId, batch.mark);
-    }
-    return toReadBack?.length ? this.readBack(outcome, toReadBack, transaction) : outcome;
+    const { toReadBack, ...outcome } = row;
+    return outcome.counted && toReadBack?.length ? this.readBack(outcome, toReadBack, transaction) : outcome;
   }
 
   /** What triggers of the host have changed belongs to the timeout; an execution that they kept from failing is none. */
@@ -243,7 +237,7 @@ export class OverdueExecutionsRepository {
     await transaction.query(FIRE_DEFERRED_TRIGGERS);
     const sql = readBackTimedOut(this.watched, this.schema, '$1::uuid[]');
     const [{ suppressed }] = await transaction.query(sql, [timeoutIds]);
-    return { done: outcome.done - suppressed, suppressed: outcome.suppressed + suppressed };
+    return { ...outcome, done: outcome.done - suppressed, suppressed: outcome.suppressed + suppressed };
   }
 
   private isDue(scope: TenantScope, due: Due, parameters: SqlParameters): string {

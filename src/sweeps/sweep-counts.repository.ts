@@ -31,7 +31,7 @@ export class SweepCountsRepository {
           AND ($4::text IS NULL OR s.tenant_id = $4)`,
       [sweepId, partition, batch, scope.tenantId],
     );
-    return row && { ...row, suppressed: 0 };
+    return row && { ...row, suppressed: 0, counted: true };
   }
 
   /** A statement of its own after a batch: one that was requested while the batch ran is seen. */

@@ -47,13 +47,13 @@ export class ReopenJob implements BatchJob<FoundTimeout> {
     if (dryRun) {
       return this.selections.preview(scope, ids, { id, mark }, transaction);
     }
-    const { found, suppressed } = await this.reopenings.reopen(
+    const { found, suppressed, counted } = await this.reopenings.reopen(
       scope,
       ids,
       { by, reason: reason ?? '', undo: { id, mark } },
       transaction,
     );
-    return { done: found, suppressed };
+    return { done: found, suppressed, counted };
   }
 
   recordFailure(item: FoundTimeout, { reason }: Failure, mark: BatchMark, transaction: QueryRunner) {

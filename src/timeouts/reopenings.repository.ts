@@ -9,7 +9,6 @@ import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome } from '../sweeps/batch-job.js';
 import { FIRE_DEFERRED_TRIGGERS, hasAfterTriggers, readBackReopened } from '../sweeps/host-triggers.sql.js';
 import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
-import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { MARKERS } from '../sweeps/timeout-markers.js';
 import { isAsLeft } from './as-left.sql.js';
 import { REOPENING_SETTING } from './late-approval-guard.sql.js';
@@ -39,6 +38,8 @@ export interface ReopenResult {
   outcome: ReopenOutcome | null;
   /** Claimed by us and yet unchanged: something in the host's table suppressed the update. */
   suppressed: number;
+  /** As of a BatchOutcome; true if a single timeout is reopened. */
+  counted: boolean;
 }
 
 /** Takes timeouts back. */
@@ -71,7 +72,7 @@ export class ReopeningsRepository {
   ): Promise<ReopenResult> {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
-    const [{ counted, toReadBack, ...result }] = await transaction.query(
+    const [{ toReadBack, ...result }] = await transaction.query(
       `WITH candidates AS MATERIALIZED (
         SELECT t.* FROM ${schema}.timeouts t
          WHERE ${[`t.id = ANY (${parameters.add(timeoutIds)}::uuid[])`, ...inScope(scope, parameters, 't')].join(' AND ')}
@@ -129,10 +130,7 @@ export class ReopeningsRepository {
         FROM n`,
       parameters.values,
     );
-    if (undo && !counted) {
-      throw new BatchCommittedError(undo.id, undo.mark);
-    }
-    return toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
+    return result.counted && toReadBack?.length ? this.readBack(result, toReadBack, transaction) : result;
   }
 
   /** An execution that a trigger of the host has failed again within our transaction was not reopened. */
@@ -143,7 +141,7 @@ export class ReopeningsRepository {
     return { ...result, suppressed: result.suppressed + suppressed };
   }
 
-  /** Records that an execution could not be reopened, and counts it. @throws BatchCommittedError */
+  /** Records that an execution could not be reopened, and counts it. */
   async recordFailure(
     scope: TenantScope,
     { timeoutId, undo, reason }: { timeoutId: string; undo: { id: string; mark: BatchMark }; reason: string },
@@ -166,10 +164,7 @@ export class ReopeningsRepository {
        SELECT EXISTS (SELECT FROM counted) AS counted`,
       parameters.values,
     );
-    if (!row.counted) {
-      throw new BatchCommittedError(undo.id, undo.mark);
-    }
-    return { done: 1, suppressed: 0 };
+    return { done: 1, suppressed: 0, counted: row.counted };
   }
 
   /** SQL: CTEs that keep what became of each timeout for the record of the undo. */

@@ -10,7 +10,6 @@ import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
 import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
-import { BatchCommittedError } from '../sweeps/sweeps.errors.js';
 import { isAsLeft } from './as-left.sql.js';
 import { type FoundTimeout, REOPEN_OUTCOMES } from './reopenings.repository.js';
 import type { UndoSelection } from './undo-selection.js';
@@ -65,7 +64,7 @@ export class UndoSelectionRepository {
     );
   }
 
-  /** Counts what would become of timeouts if they were reopened now, and changes nothing else. @throws BatchCommittedError */
+  /** Counts what would become of timeouts if they were reopened now, and changes nothing else. */
   async preview(
     scope: TenantScope,
     timeoutIds: readonly string[],
@@ -95,10 +94,7 @@ export class UndoSelectionRepository {
        SELECT n.found, EXISTS (SELECT FROM counted) AS counted FROM n`,
       parameters.values,
     );
-    if (!counted) {
-      throw new BatchCommittedError(undo.id, undo.mark);
-    }
-    return { done: found, suppressed: 0 };
+    return { done: found, suppressed: 0, counted };
   }
 
   /**
