@@ -118,11 +118,7 @@ export class ReopeningsRepository {
                  ELSE 'gone' END AS outcome
           FROM candidates c
       ),
-      n AS (
-        SELECT count(*)::int AS found,
-               ${REOPEN_OUTCOMES.map((outcome) => `(count(*) FILTER (WHERE outcome = '${outcome}'))::int AS ${outcome}`)}
-          FROM outcomes
-      )${undo ? `, ${this.recordOutcomes(undo, parameters)}` : ''}
+      ${COUNT_OUTCOMES}${undo ? `, ${this.recordOutcomes(undo, parameters)}` : ''}
       SELECT n.found, (SELECT outcome FROM outcomes ORDER BY id DESC LIMIT 1) AS outcome,
              (SELECT count(*)::int FROM claimed) - (SELECT count(*)::int FROM reopened) AS suppressed,
              ${undo ? 'EXISTS (SELECT FROM counted)' : 'true'} AS counted,
@@ -170,13 +166,30 @@ export class ReopeningsRepository {
   /** SQL: CTEs that keep what became of each timeout for the record of the undo. */
   private recordOutcomes({ id, mark }: { id: string; mark: BatchMark }, parameters: SqlParameters): string {
     const undoId = `${parameters.add(id)}::uuid`;
-    const counts = Object.fromEntries(REOPEN_OUTCOMES.map((outcome) => [outcome, `n.${outcome}`]));
     return `
       kept AS (
         INSERT INTO ${this.schema}.undo_outcomes (timeout_id, outcome, undo_id) SELECT id, outcome, ${undoId} FROM outcomes
       ),
-      counted AS (${countBatchSql(this.schema, { sweepId: undoId, mark }, { done: 'n.found', ...counts }, 'n', parameters)})`;
+      ${countUndoSql(this.schema, { sweepId: undoId, mark }, parameters)}`;
   }
+}
+
+/** SQL: a CTE `n` that counts the `outcomes` of the one before it. */
+export const COUNT_OUTCOMES = `
+  n AS (
+    SELECT count(*)::int AS found,
+           ${REOPEN_OUTCOMES.map((outcome) => `(count(*) FILTER (WHERE outcome = '${outcome}'))::int AS ${outcome}`)}
+      FROM outcomes
+  )`;
+
+/** SQL: a CTE `counted` that adds what `n` has counted to the counts of the undo. */
+export function countUndoSql(
+  schema: string,
+  undo: { sweepId: string; mark: BatchMark },
+  parameters: SqlParameters,
+): string {
+  const counts = Object.fromEntries(REOPEN_OUTCOMES.map((outcome) => [outcome, `n.${outcome}`]));
+  return `counted AS (${countBatchSql(schema, undo, { done: 'n.found', ...counts }, 'n', parameters)})`;
 }
 
 /** SQL: whether a row of the watched table is the execution of a timeout. */

@@ -9,9 +9,8 @@ import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
 import { WatchedTable } from '../executions/watched-table.js';
 import type { BatchMark, BatchOutcome, Search } from '../sweeps/batch-job.js';
-import { countBatchSql } from '../sweeps/sweep-counts.sql.js';
 import { isAsLeft } from './as-left.sql.js';
-import { type FoundTimeout, REOPEN_OUTCOMES } from './reopenings.repository.js';
+import { COUNT_OUTCOMES, countUndoSql, type FoundTimeout } from './reopenings.repository.js';
 import type { UndoSelection } from './undo-selection.js';
 
 /** A search reads what is selected once, however much that is; filters by project and agent have no index. */
@@ -74,7 +73,6 @@ export class UndoSelectionRepository {
     const { watched, schema } = this;
     const parameters = new SqlParameters();
     const undoId = `${parameters.add(undo.id)}::uuid`;
-    const counts = Object.fromEntries(REOPEN_OUTCOMES.map((outcome) => [outcome, `n.${outcome}`]));
     const [{ found, counted }] = await transaction.query(
       `WITH outcomes AS MATERIALIZED (
          SELECT CASE WHEN t.reopened_at IS NOT NULL THEN 'already_reopened'
@@ -85,12 +83,8 @@ export class UndoSelectionRepository {
            LEFT JOIN LATERAL ${watched.byKeyOf('t')} e ON e.id = t.execution_id
           WHERE ${[`t.id = ANY (${parameters.add(timeoutIds)}::uuid[])`, ...inScope(scope, parameters, 't')].join(' AND ')}
        ),
-       n AS (
-         SELECT count(*)::int AS found,
-                ${REOPEN_OUTCOMES.map((outcome) => `(count(*) FILTER (WHERE outcome = '${outcome}'))::int AS ${outcome}`)}
-           FROM outcomes
-       ),
-       counted AS (${countBatchSql(schema, { sweepId: undoId, mark: undo.mark }, { done: 'n.found', ...counts }, 'n', parameters)})
+       ${COUNT_OUTCOMES},
+       ${countUndoSql(schema, { sweepId: undoId, mark: undo.mark }, parameters)}
        SELECT n.found, EXISTS (SELECT FROM counted) AS counted FROM n`,
       parameters.values,
     );
