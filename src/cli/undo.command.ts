@@ -50,7 +50,7 @@ export function addUndoCommand(lapse: Command): void {
     .description('Reopens what was timed out in a period or by a sweep, unless it has been changed since.')
     .option('--from <time>', 'what was timed out at this time or later, such as 2026-11-24T22:00:00Z')
     .option('--to <time>', 'what was timed out before this time')
-    .option('--tenant <id>', 'only this tenant; the whole platform if left out')
+    .option('--tenant <id>', 'only this tenant; the whole platform by default')
     .option('--project <id>', 'only this project')
     .option('--agent <id>', 'only executions of this agent')
     .option('--dry-run', 'count what would become of each, and change nothing')

@@ -23,7 +23,7 @@ export function isText(value: unknown, longest: number): value is string {
   );
 }
 
-/** What `isText` accepts, to be said to whoever sent something else. */
+/** What `isText` accepts, for the message that refuses other input. */
 export function textAllowed(longest: number): string {
   return `must be text of 1 to ${longest} characters without NUL`;
 }

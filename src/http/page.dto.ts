@@ -17,7 +17,7 @@ export class PageQuery {
     minimum: 1,
     maximum: 500,
     default: DEFAULT_LIMIT,
-    description: 'How many items at most; as CSV, all where left out',
+    description: 'Maximum number of items; without it, CSV has all items',
   })
   @MayBeLeftOut()
   @IsWholeNumberInQuery(1, 500)

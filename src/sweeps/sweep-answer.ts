@@ -164,14 +164,14 @@ export class SweepDto {
   }
 }
 
-/** How the document tells of a sweep that goes on. */
+/** Documents the answer for a sweep that is still running. */
 export const ACCEPTED_SWEEP = {
   type: SweepDto,
-  description: 'It goes on; ask for it at `Location`',
+  description: 'It is still running; `Location` has its address',
   headers: { Location: { description: 'Where to ask for it', schema: { type: 'string' } }, ...RETRY_AFTER },
 } as const;
 
-/** 200 with a sweep that has ended, 202 with one that goes on. */
+/** 200 with a sweep that has ended, 202 with one that is still running. */
 export function answerSweep(sweep: SweepDto, response: Response): SweepDto {
   response.location(`/v1/sweeps/${sweep.id}`);
   if (sweep.status === 'running') {

@@ -10,7 +10,7 @@ export interface ShareCounts {
   alreadyReopened: number;
 }
 
-/** A sweep as somebody may see it: as a whole, or a tenant's share of a sweep of the platform. */
+/** A sweep as its reader may see it: the whole sweep, or a tenant's share of a platform sweep. */
 export type VisibleSweep = SweepEntity & {
   /** The tenant whose share it is; null for the whole sweep. */
   shareOf: string | null;

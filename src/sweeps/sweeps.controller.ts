@@ -102,7 +102,7 @@ export class SweepsController {
     summary: 'Sweeps, newest first',
     description:
       "A tenant finds its own sweeps, and its share of the platform's that touched it. A page that had to look at much may " +
-      'have fewer items than `limit`, or none: go on as long as `nextCursor` is not null.',
+      'have fewer items than `limit`, or none: request the next page as long as `nextCursor` is not null.',
   })
   @ListResponse(SweepPageDto)
   @Problems()

@@ -62,8 +62,8 @@ export class ReopeningsService {
   }
 
   /**
-   * Reopens what was timed out, as `reopen` does one by one; waits for the end up to `waitSeconds`, and goes on in the
-   * background after that. Asking for the same undo again changes nothing, or goes on where one ended early.
+   * Reopens what was timed out, as `reopen` does one by one; waits for the end up to `waitSeconds`, and continues in
+   * the background after that. The same request again changes nothing, or continues an undo that ended early.
    *
    * @returns the record of the undo: a sweep of kind `undo`.
    * @throws SweepNotFoundError, SweepNotUndoableError, SweepBusyError if it is being undone, SweepsUnavailableError

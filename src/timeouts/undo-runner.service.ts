@@ -34,7 +34,7 @@ export interface UndoPlan {
 /** Batches at a time: one more than a requested sweep, since each writes to two tables that are there. */
 const PARTITIONS = 3;
 
-/** Takes timeouts back, under a lock of its own: sweeps go on meanwhile. */
+/** Takes timeouts back, under a lock of its own, so that sweeps run meanwhile. */
 @Injectable()
 export class UndoRunner {
   constructor(

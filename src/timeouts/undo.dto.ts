@@ -45,7 +45,7 @@ export class UndoBody {
   sweepId?: string;
 
   @ApiPropertyOptional({
-    description: 'Counts what would become of each, and changes nothing; false if left out',
+    description: 'Counts what would become of each, and changes nothing; false by default',
     example: true,
   })
   @MayBeLeftOut()
