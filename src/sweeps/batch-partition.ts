@@ -50,12 +50,11 @@ export class BatchPartition<Item extends BatchItem> {
    */
   process(items: readonly Item[]): Promise<ProcessedBatch> {
     return this.inBatch(async (mark, transaction) => {
-      // Sent right behind the batch, without waiting for its answer.
-      const [outcome, cancelRequested] = await Promise.all([
-        this.processItems(items, mark, transaction),
-        this.isCancelRequested(transaction),
-      ]);
-      return { ...complete(outcome), cancelRequested };
+      const processed = this.processItems(items, mark, transaction);
+      // Sent right behind the batch, without waiting for its answer. If the batch fails, so does this, without saying why.
+      const cancelRequested = this.isCancelRequested(transaction);
+      cancelRequested.catch(() => undefined);
+      return { ...complete(await processed), cancelRequested: await cancelRequested };
     });
   }
 
