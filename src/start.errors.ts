@@ -2,7 +2,6 @@ import { ConfigurationInvalidError } from './config/configuration.errors.js';
 import * as databaseErrors from './database/database.errors.js';
 import * as embeddedErrors from './database/embedded-postgres/embedded-postgres.errors.js';
 import { WatchedTableMissingError, WatchedTableUnsuitableError } from './executions/watched-table.errors.js';
-import { LocksUnreliableError } from './locks/locks.errors.js';
 
 /** The service can't listen on the address that `HOST` and `PORT` name. */
 export class ListenFailedError extends Error {
@@ -37,12 +36,14 @@ function explain({ code, message }: NodeJS.ErrnoException, host: string, port: n
 const ACTIONABLE = [
   ConfigurationInvalidError,
   ListenFailedError,
-  LocksUnreliableError,
   WatchedTableMissingError,
   WatchedTableUnsuitableError,
   ...Object.values(databaseErrors),
   ...Object.values(embeddedErrors),
-].filter((exported): exported is typeof ListenFailedError => exported.prototype instanceof Error);
+].filter(
+  (exported): exported is typeof ListenFailedError =>
+    exported.prototype instanceof Error && exported !== databaseErrors.DatabaseUnreachableError,
+);
 
 /** What stopped the start, in one line that ends with what to do. */
 export function startErrorLine(error: unknown): string {
