@@ -1,71 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { eventually } from './support/eventually.js';
 import { ADMIN_KEY } from './support/lapse.js';
+import { endServices, Service } from './support/service-process.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
-const services: Service[] = [];
 
 beforeEach(() => world.host.clear());
 afterEach(async () => {
   await world.host.speedUp();
-  await Promise.all(services.splice(0).map((service) => service.end('SIGKILL')));
+  await endServices();
 });
-
-/** The service as a process of its own, as `npm start` starts it. */
-class Service {
-  output = '';
-  private readonly exited: Promise<unknown[]>;
-
-  private constructor(private readonly child: ChildProcess) {
-    this.exited = once(child, 'exit');
-    child.stdout?.on('data', (chunk) => {
-      this.output += chunk;
-    });
-    child.stderr?.on('data', (chunk) => {
-      this.output += chunk;
-    });
-  }
-
-  static run(environment: Record<string, string>): Service {
-    const child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], {
-      env: {
-        PATH: process.env.PATH,
-        HOST: '127.0.0.1',
-        PORT: '0',
-        LAPSE_ADMIN_KEY: ADMIN_KEY,
-        LAPSE_SWEEP_CRON: 'off',
-        ...environment,
-      },
-    });
-    const service = new Service(child);
-    services.push(service);
-    return service;
-  }
-
-  /** Waits for the line that names the URL. */
-  async url(): Promise<string> {
-    const output = await eventually(
-      async () => this.output,
-      (text) => /Listening on http/.test(text),
-      20_000,
-    );
-    return (/Listening on (http:\/\/[^\s,"]+)/.exec(output) ?? [])[1] as string;
-  }
-
-  async end(signal?: NodeJS.Signals): Promise<{ code: number | null; ms: number }> {
-    const began = Date.now();
-    if (signal) {
-      this.child.kill(signal);
-    }
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      await this.exited;
-    }
-    return { code: this.child.exitCode, ms: Date.now() - began };
-  }
-}
 
 async function sweepOf(url: string): Promise<{ id: string }> {
   const response = await fetch(`${url}/v1/sweeps?wait=0`, {
@@ -112,9 +57,10 @@ test('every fault of the configuration is told at once, before anything is touch
     'LAPSE_TIMEOUT',
     'PORT',
   ]) {
-    expect(service.output).toMatch(new RegExp(`^  - ${name} `, 'm'));
+    expect(service.output).toMatch(new RegExp(`[:;] ${name} `));
   }
-  expect(service.output).toMatch(/^The configuration has 8 faults:/);
+  expect(service.output).toMatch(/The configuration has 8 faults: [^\n]+\n$/);
+  expect(service.output.match(/\n/g)).toHaveLength(1);
   expect(service.output).not.toMatch(/hunter2|short|at .*\.ts:/);
 });
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { onLauncherEnd } from '../launcher-watch.js';
 import { CommandFailedError, CommandInterruptedError } from './cli.errors.js';
 import { EXIT, EXIT_ON, type ExitCode } from './exit-codes.js';
 
@@ -14,10 +15,12 @@ export class CommandRun {
   private interruptedBy: keyof typeof EXIT_ON | undefined;
 
   private constructor() {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => void this.interrupt(signal));
     }
+    onLauncherEnd(() => void this.interrupt('SIGTERM'));
     process.stdout.on('error', endOfReader);
+    process.stderr.on('error', endOfReader);
   }
 
   /**
@@ -82,9 +85,9 @@ export class CommandRun {
   }
 }
 
-/** Whoever read our output has read enough, as `head` does: that is no failure of the command. */
+/** Whoever read our output has read enough, as `head` does, or has closed the terminal: the command didn't fail by that. */
 function endOfReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') {
     throw error;
   }
 }

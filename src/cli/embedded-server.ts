@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Configuration } from '../config/configuration.js';
-import { DataDirectoryInUseError } from '../database/embedded-postgres/embedded-postgres.errors.js';
+import {
+  DataDirectoryInUseError,
+  EmbeddedPostgresMissingError,
+} from '../database/embedded-postgres/embedded-postgres.errors.js';
 import { EmbeddedPostgres } from '../database/embedded-postgres/embedded-postgres.js';
 import type { CommandRun } from './command-run.js';
 
@@ -9,8 +12,8 @@ const PATIENCE_MS = 15_000;
 const POLL_MS = 100;
 
 /**
- * Without `DATABASE_URL`: leads to the server of the service that runs on the data directory, or starts one for as long
- * as the command runs.
+ * Without `DATABASE_URL`: leads to the server of the service that runs on the data directory, or starts the one that is
+ * there for as long as the command runs. Creates none.
  *
  * @throws what `EmbeddedPostgres.start` throws.
  */
@@ -28,19 +31,22 @@ export async function withServer(given: Configuration, run: CommandRun): Promise
   }
 }
 
-/** Undefined where a service has been quicker: then its server is about to be ready. */
+/** Undefined if a service is just starting: then its server is about to be ready. */
 async function startFor(
   run: CommandRun,
   { dataDirectory }: Configuration,
   deadline: number,
 ): Promise<string | undefined> {
   try {
-    const starting = EmbeddedPostgres.start({ dataDirectory });
+    const starting = EmbeddedPostgres.start({ dataDirectory, mustExist: true });
     // From now on, not once it is up: a signal in between would leave the server behind.
     run.started({ stop: async () => (await starting.catch(() => undefined))?.stop() });
     return (await starting).url;
   } catch (error) {
-    if (error instanceof DataDirectoryInUseError && Date.now() < deadline) {
+    const isServiceStarting =
+      error instanceof DataDirectoryInUseError ||
+      (error instanceof EmbeddedPostgresMissingError && error.isBeingCreated);
+    if (isServiceStarting && Date.now() < deadline) {
       return undefined;
     }
     throw error;

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { lapseVersion } from '../config/version.js';
 import { addDoctorCommand } from './doctor.command.js';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.js';
 import { addGuardCommand } from './guard.command.js';
@@ -22,8 +22,8 @@ const COMMANDS = [
 
 const HELP = `
 The configuration is the service's own: DATABASE_URL and the LAPSE_ variables of the README. Without DATABASE_URL a
-command works on the PostgreSQL under LAPSE_DATA_DIR: on the one of a service that runs there, or on one that is
-started for the command.
+command works on the PostgreSQL under LAPSE_DATA_DIR, which "lapse serve" creates: on the server of a service that runs
+there, or on one that is started for the command. If there is none, the command fails and creates nothing.
 
 Examples:
   $ lapse doctor                                   what is wrong, and what to do
@@ -49,7 +49,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
 function program(): Command {
   const lapse = new Command('lapse')
     .description('Times out workflow executions that waited too long for a person’s approval.')
-    .version(version(), '-V, --version', 'show the version')
+    .version(lapseVersion(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help, also of each command')
     .helpCommand('help [command]', 'show help of a command')
     .addHelpText('after', HELP)
@@ -59,9 +59,4 @@ function program(): Command {
     add(lapse);
   }
   return lapse;
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return version;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ConfigurationInvalidError } from './configuration.errors.js';
 import { readConfiguration } from './configuration.js';
+import { readLogSettings } from './log-settings.js';
 
 const DATABASE_URL = 'postgres://lapse:secret@db.example:5432/app';
 
@@ -86,6 +87,10 @@ test.each([
   ['LAPSE_TRUSTED_PROXIES', 'true'],
   ['LAPSE_TRUSTED_PROXIES', '10.0.0.0/33'],
   ['LAPSE_TRUSTED_PROXIES', 'proxy.example.com'],
+  ['LAPSE_LOG', 'logfmt'],
+  ['LAPSE_LOG', 'JSON'],
+  ['LAPSE_LOG_LEVEL', 'log'],
+  ['LAPSE_LOG_LEVEL', 'verbose'],
   ['LAPSE_NO_SUCH_THING', '1'],
   ['PORT', '65536'],
   ['HOST', 'not a host'],
@@ -138,6 +143,17 @@ test('lists are written with commas', () => {
     trustedProxies: ['loopback', '10.0.0.0/8', '2001:db8::/32'],
     rateLimit: undefined,
   });
+});
+
+test('the log is text without a database, else JSON, from info on, unless the environment says otherwise', () => {
+  expect(readLogSettings({})).toEqual({ format: 'text', level: 'info' });
+  expect(readLogSettings({ DATABASE_URL })).toEqual({ format: 'json', level: 'info' });
+  expect(readLogSettings({ DATABASE_URL, LAPSE_LOG: 'text', LAPSE_LOG_LEVEL: 'warn' })).toEqual({
+    format: 'text',
+    level: 'warn',
+  });
+  // Faults of these two must be logged somehow.
+  expect(readLogSettings({ LAPSE_LOG: 'xml', LAPSE_LOG_LEVEL: '' })).toEqual({ format: 'text', level: 'info' });
 });
 
 test('locks elsewhere need a database elsewhere', () => {

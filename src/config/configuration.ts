@@ -5,6 +5,7 @@ import { ConfigurationInvalidError } from './configuration.errors.js';
 import { type Duration, milliseconds } from './duration.js';
 import { Environment } from './environment.js';
 import { listed } from './environment.validators.js';
+import { readListenAddress } from './listen-address.js';
 
 /** What Lapse runs with. Injected by its class; durations are in milliseconds. */
 export class Configuration {
@@ -64,8 +65,7 @@ export class Configuration {
     this.corsOrigins = listed(environment.LAPSE_CORS_ORIGINS ?? '').filter(Boolean);
     this.trustedProxies = listed(environment.LAPSE_TRUSTED_PROXIES ?? '').filter(Boolean);
     this.docs = isOn(environment.LAPSE_DOCS) ?? true;
-    this.host = environment.HOST ?? (this.embedded ? '127.0.0.1' : '0.0.0.0');
-    this.port = Number(environment.PORT ?? 3000);
+    ({ host: this.host, port: this.port } = readListenAddress(environment));
   }
 
   /** The same configuration, on the embedded server at `url`; a service gives it the admin key that its data directory keeps. */

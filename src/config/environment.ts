@@ -4,6 +4,7 @@ import {
   IsHostText,
   IsKeyOfLength,
   IsKeySetUrl,
+  IsOneOf,
   IsOriginList,
   IsPostgresUrl,
   IsProxyList,
@@ -13,6 +14,7 @@ import {
   IsSwitch,
   IsWholeNumberText,
 } from './environment.validators.js';
+import { LOG_FORMATS, LOG_LEVELS } from './log-settings.js';
 
 /** Every variable that Lapse reads, as text, with the check that it must pass. Defaults are in configuration.ts. */
 export class Environment {
@@ -39,6 +41,8 @@ export class Environment {
   @IsOptional() @IsProxyList() LAPSE_TRUSTED_PROXIES?: string;
   @IsOptional() @IsSwitch() LAPSE_DOCS?: string;
   @IsOptional() @IsSwitch() LAPSE_DEMO?: string;
+  @IsOptional() @IsOneOf(LOG_FORMATS) LAPSE_LOG?: string;
+  @IsOptional() @IsOneOf(LOG_LEVELS) LAPSE_LOG_LEVEL?: string;
   @IsOptional() @IsHostText() HOST?: string;
   @IsOptional() @IsWholeNumberText(0, 65_535) PORT?: string;
 }

@@ -26,6 +26,9 @@ export const IsSqlName = () =>
 
 export const IsSwitch = () => variable('isSwitch', 'true or false', (value) => value === 'true' || value === 'false');
 
+export const IsOneOf = (values: readonly string[]) =>
+  variable('isOneOf', `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`, (value) => values.includes(value));
+
 export const IsWholeNumberText = (least: number, most: number) =>
   variable('isWholeNumberText', `a whole number from ${least} to ${most}`, (value) => {
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;

@@ -27,6 +27,22 @@ export class SchemaPermissionError extends Error {
   }
 }
 
+/** `LAPSE_CREATE_WATCHED_TABLES` is on, and the host's schema is missing or the role may not create tables in it. */
+export class WatchedTableNotCreatedError extends Error {
+  constructor(
+    readonly schema: string,
+    override readonly cause: unknown,
+  ) {
+    super(
+      `The watched table can't be created in schema "${schema}" (${messageOf(cause)}); set LAPSE_WATCHED_SCHEMA to a ` +
+        `schema in which the role may create tables, or let an owner run: CREATE SCHEMA IF NOT EXISTS "${schema}"; ` +
+        `GRANT USAGE, CREATE ON SCHEMA "${schema}" TO <the role in DATABASE_URL>`,
+      { cause },
+    );
+    this.name = 'WatchedTableNotCreatedError';
+  }
+}
+
 /** The server answered, and its answer won't change by waiting: a wrong password, an unknown database. */
 export class DatabaseRefusedError extends Error {
   constructor(

@@ -16,6 +16,9 @@ export const READ_ONLY = '25006';
 /** The role lacks a right. */
 export const INSUFFICIENT_PRIVILEGE = '42501';
 
+/** There is no such schema. */
+export const INVALID_SCHEMA_NAME = '3F000';
+
 /** A lock was not free within lock_timeout. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 

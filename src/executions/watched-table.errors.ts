@@ -17,7 +17,10 @@ export class WatchedTableUnsuitableError extends Error {
     readonly schema: string,
     readonly faults: readonly string[],
   ) {
-    super(`The table "${schema}".workflow_executions can't be watched: ${faults.join('; ')}`);
+    super(
+      `The table "${schema}".workflow_executions can't be watched: ${faults.join('; ')}; ` +
+        'set LAPSE_WATCHED_SCHEMA to the schema of another table, or change this one',
+    );
     this.name = 'WatchedTableUnsuitableError';
   }
 }

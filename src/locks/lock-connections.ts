@@ -1,8 +1,8 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import pg from 'pg';
+import { Pool, type PoolClient, type QueryResult } from 'pg';
 import { advisoryLockKey } from './advisory-lock-key.js';
 import { HeldLock } from './held-lock.js';
-import { LockSettings } from './lock-settings.js';
+import { assertUsable, LockSettings } from './lock-settings.js';
 import { heartbeatSql, type LockLabel, takeLockSql } from './lock-statements.js';
 import { LockUnavailableError } from './locks.errors.js';
 
@@ -16,15 +16,17 @@ const MOST_CONNECTIONS = 50;
 @Injectable()
 export class LockConnections implements OnApplicationShutdown {
   private readonly logger = new Logger('Locks');
-  private readonly pool: pg.Pool;
+  private readonly pool: Pool;
   private databaseName: string | undefined;
   private ending = false;
-  private readonly connectedAt = new WeakMap<pg.PoolClient, number>();
+  private readonly connectedAt = new WeakMap<PoolClient, number>();
   /** Connections from before this moment are not used any more: after one gave no answer, the others are likely to give none. */
   private distrustedBefore = 0;
 
+  /** @throws LockSettingsInvalidError */
   constructor(readonly settings: LockSettings) {
-    this.pool = new pg.Pool({
+    assertUsable(settings);
+    this.pool = new Pool({
       connectionString: settings.databaseUrl,
       application_name: `${settings.application}-locks`,
       max: MOST_CONNECTIONS,
@@ -59,7 +61,7 @@ export class LockConnections implements OnApplicationShutdown {
     try {
       // Of several statements in one text, pg answers with a list, which its types don't tell.
       const answers = await connection.query(takeLockSql(label, key));
-      if ((answers as unknown as pg.QueryResult[]).at(-1)?.rows[0]?.locked) {
+      if ((answers as unknown as QueryResult[]).at(-1)?.rows[0]?.locked) {
         return new HeldLock(name, connection, heartbeatSql(label), atMostMs);
       }
       await connection.query('ROLLBACK');
@@ -82,13 +84,13 @@ export class LockConnections implements OnApplicationShutdown {
     }
   }
 
-  private giveUp(connection: pg.PoolClient, lockName: string | undefined, error: unknown): LockUnavailableError {
+  private giveUp(connection: PoolClient, lockName: string | undefined, error: unknown): LockUnavailableError {
     this.distrustedBefore = performance.now();
     connection.release(true);
     return new LockUnavailableError(lockName, error);
   }
 
-  private async connect(): Promise<pg.PoolClient> {
+  private async connect(): Promise<PoolClient> {
     for (;;) {
       const connection = await this.pool.connect();
       if ((this.connectedAt.get(connection) ?? 0) >= this.distrustedBefore) {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import pg from 'pg';
+import { escapeLiteral } from 'pg';
 
 /** Cut, because PostgreSQL keeps 63 bytes of an application name, and what is held should be among them. */
 const HOST = hostname().slice(0, 24);
@@ -30,7 +30,7 @@ export interface LockLabel {
 export function takeLockSql(label: LockLabel, key: string): string {
   const applicationName = `${label.application} ${HOST}/${process.pid} ${label.name}`;
   return `${commentOf(label)} BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-    SELECT set_config('application_name', ${pg.escapeLiteral(printable(applicationName))}, true),
+    SELECT set_config('application_name', ${escapeLiteral(printable(applicationName))}, true),
            set_config('idle_in_transaction_session_timeout', '${SERVER_HEARTBEAT_TIMEOUT}', true),
            CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL
                 THEN set_config('transaction_timeout', '0', true) END,

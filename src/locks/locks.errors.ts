@@ -51,6 +51,14 @@ export class LockOptionsInvalidError extends Error {
   }
 }
 
+/** `LocksModule.for` was given settings that lead to no database, or that don't tell its locks from others. Stops the boot. */
+export class LockSettingsInvalidError extends Error {
+  constructor(readonly faults: readonly string[]) {
+    super(`LocksModule.for() can't use its settings: ${faults.join('; ')}`);
+    this.name = 'LockSettingsInvalidError';
+  }
+}
+
 /** Methods with the decorator that wouldn't do what they say. Stops the boot. */
 export class LockedMethodsInvalidError extends Error {
   constructor(readonly faults: readonly string[]) {

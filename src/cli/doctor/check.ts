@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Configuration } from '../../config/configuration.js';
+import type { MigrationOutcome } from '../../database/migrate.js';
 import type { WatchedTable } from '../../executions/watched-table.js';
 import type { Outcome } from './finding.js';
 
@@ -7,6 +8,14 @@ import type { Outcome } from './finding.js';
 export interface Database {
   configuration: Configuration;
   dataSource: DataSource;
+  /** What came of the migrations that the service would run at its start; they were rolled back. */
+  migration: MigrationRehearsal;
+}
+
+/** No outcome and no error: another process is migrating, or a migration takes too long to try it. */
+export interface MigrationRehearsal {
+  outcome?: MigrationOutcome | undefined;
+  error?: unknown;
 }
 
 export type WatchedDatabase = Database & { watched: WatchedTable };

@@ -4,11 +4,13 @@ import { ConfigurationInvalidError } from '../../config/configuration.errors.js'
 import { type Configuration, readConfiguration } from '../../config/configuration.js';
 import { dataSourceOptions } from '../../database/data-source-options.js';
 import { messageOf } from '../../database/database.errors.js';
+import { EmbeddedPostgresMissingError } from '../../database/embedded-postgres/embedded-postgres.errors.js';
+import { rehearseMigration } from '../../database/migrate.js';
 import { inspectWatchedTable, type WatchedTable } from '../../executions/watched-table.js';
 import { CommandLogger } from '../command-logger.js';
 import type { CommandRun } from '../command-run.js';
 import { withServer } from '../embedded-server.js';
-import type { Check, Database } from './check.js';
+import type { Check, Database, MigrationRehearsal } from './check.js';
 import { CHECKS } from './checks.js';
 import { lookAtConnection } from './connection.check.js';
 import { type Finding, fail, type Outcome, skip } from './finding.js';
@@ -56,14 +58,30 @@ async function connect(found: Found, run: CommandRun): Promise<Outcome> {
     found.configuration = await withServer(found.configuration, run);
     const dataSource = await open(found.configuration);
     run.started({ stop: () => dataSource.destroy() });
-    found.database = { configuration: found.configuration, dataSource };
+    const migration = await rehearse(dataSource, found.configuration);
+    found.database = { configuration: found.configuration, dataSource, migration };
     return await lookAtConnection(found.database);
   } catch (error) {
+    if (error instanceof EmbeddedPostgresMissingError) {
+      return fail(
+        `DATABASE_URL is not set, and no PostgreSQL of Lapse's own is under ${error.dataDirectory}`,
+        'set DATABASE_URL; or set LAPSE_DATA_DIR to the data directory of a service, or start one with "lapse serve", ' +
+          'which creates it',
+      );
+    }
     const where = embedded ? '' : `${new URL(found.configuration.databaseUrl).host}: `;
     const remedy = embedded
       ? 'see the message; or set DATABASE_URL'
       : 'check that the server runs and can be reached from here, and host, database, role and password in DATABASE_URL';
     return fail(`${where}${messageOf(error)}`, remedy);
+  }
+}
+
+async function rehearse(dataSource: DataSource, configuration: Configuration): Promise<MigrationRehearsal> {
+  try {
+    return { outcome: await rehearseMigration(dataSource, configuration) };
+  } catch (error) {
+    return { error };
   }
 }
 
@@ -81,7 +99,7 @@ async function findWatchedTable(found: Found): Promise<Outcome> {
     found.watched = await inspectWatchedTable(found.database.dataSource, found.configuration.watchedSchema);
     return describeWatchedTable(found.watched);
   } catch (error) {
-    return explainWatchedTable(error, found.configuration);
+    return explainWatchedTable(error, found.database);
   }
 }
 

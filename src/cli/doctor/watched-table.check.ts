@@ -1,6 +1,7 @@
-import type { Configuration } from '../../config/configuration.js';
+import { messageOf, WatchedTableNotCreatedError } from '../../database/database.errors.js';
 import { WatchedTableMissingError, WatchedTableUnsuitableError } from '../../executions/watched-table.errors.js';
 import type { WatchedTable } from '../../executions/watched-table.js';
+import type { Database } from './check.js';
 import { fail, type Outcome, ok, warn } from './finding.js';
 
 /** Where `LAPSE_CREATE_WATCHED_TABLES` is on, as it is without `DATABASE_URL`. */
@@ -19,10 +20,16 @@ export function describeWatchedTable(watched: WatchedTable): Outcome {
       );
 }
 
-/** @throws the error itself where it is none of the watched table's. */
-export function explainWatchedTable(error: unknown, { createWatchedTables }: Configuration): Outcome {
+/** @throws the error itself if it is not about the watched table. */
+export function explainWatchedTable(error: unknown, { configuration, migration }: Database): Outcome {
   if (error instanceof WatchedTableMissingError) {
-    if (createWatchedTables) {
+    if (migration.error instanceof WatchedTableNotCreatedError) {
+      return fail(
+        `there is no table "${error.schema}".workflow_executions, and it can't be created: ${messageOf(migration.error.cause)}`,
+        'set LAPSE_WATCHED_SCHEMA to a schema in which the role may create tables',
+      );
+    }
+    if (configuration.createWatchedTables) {
       return warn(`there is no table "${error.schema}".workflow_executions yet`, WILL_BE_CREATED);
     }
     return fail(

@@ -59,7 +59,7 @@ export class DataDirectory {
    * @throws PostgresStartFailedError where a cluster exists whose password is gone
    */
   async password(): Promise<string> {
-    const initialised = await this.isInitialised();
+    const initialised = await isInitialised(this.path);
     if (!initialised) await this.storeNewPassword();
     try {
       return (await readFile(this.passwordFile, 'utf8')).trim();
@@ -75,7 +75,7 @@ export class DataDirectory {
 
   /** Has `create` fill a temporary folder and renames that into place, so that a crash never leaves half a cluster. */
   async initialise(create: (cluster: { pgData: string; passwordFile: string }) => Promise<void>): Promise<void> {
-    if (await this.isInitialised()) return this.adopt();
+    if (await isInitialised(this.path)) return this.adopt();
     const password = await this.password();
     const staging = await mkdtemp(`${this.pgData}.new-`);
     const pgData = join(staging, 'cluster');
@@ -88,7 +88,7 @@ export class DataDirectory {
       await rename(pgData, this.pgData);
     } catch (error) {
       // Another start on this directory was quicker.
-      if (!(await this.isInitialised())) throw error;
+      if (!(await isInitialised(this.path))) throw error;
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
@@ -101,10 +101,6 @@ export class DataDirectory {
       const path = join(this.path, name);
       if (name.startsWith(prefix) && (await ageOf(path)) > ABANDONED) await rm(path, { recursive: true, force: true });
     }
-  }
-
-  private async isInitialised(): Promise<boolean> {
-    return (await stat(join(this.pgData, 'PG_VERSION')).catch(() => undefined)) !== undefined;
   }
 
   /** A copy that root made of a data directory belongs to root, which PostgreSQL doesn't accept. */
@@ -125,6 +121,19 @@ export class DataDirectory {
       await rm(staging, { recursive: true, force: true });
     }
   }
+}
+
+/** Whether there is a complete cluster in the data directory. */
+export async function isInitialised(dataDirectory: string): Promise<boolean> {
+  return (await stat(join(pgDataIn(dataDirectory), 'PG_VERSION')).catch(() => undefined)) !== undefined;
+}
+
+/** Whether somebody seems to be creating a cluster in the data directory: what they make it in is there, and young. */
+export async function isClusterBeingCreated(dataDirectory: string): Promise<boolean> {
+  const prefix = `${basename(pgDataIn(dataDirectory))}.new-`;
+  const names = (await readdir(dataDirectory).catch(() => [])).filter((name) => name.startsWith(prefix));
+  const ages = await Promise.all(names.map((name) => ageOf(join(dataDirectory, name))));
+  return ages.some((age) => age < ABANDONED);
 }
 
 export function pgDataIn(dataDirectory: string): string {

@@ -12,6 +12,21 @@ export class DataDirectoryInUseError extends Error {
   }
 }
 
+/** There is no cluster in the data directory, and this kind of process doesn't create one. */
+export class EmbeddedPostgresMissingError extends Error {
+  constructor(
+    readonly dataDirectory: string,
+    /** Whether another process seems to be creating it now. */
+    readonly isBeingCreated: boolean,
+  ) {
+    super(
+      `DATABASE_URL is not set, and no PostgreSQL of Lapse's own is under ${dataDirectory}: set DATABASE_URL, set ` +
+        'LAPSE_DATA_DIR to the data directory of a service, or start one with "lapse serve", which creates it',
+    );
+    this.name = 'EmbeddedPostgresMissingError';
+  }
+}
+
 /** npm installed no PostgreSQL for this machine: it was told to leave optional packages out, or none exists for it. */
 export class PostgresBinariesMissingError extends Error {
   constructor(
@@ -60,7 +75,11 @@ export class PostgresStartFailedError extends Error {
     readonly detail: string,
     options?: ErrorOptions,
   ) {
-    super(`The embedded PostgreSQL in ${dataDirectory} can't start: ${detail}`, options);
+    super(
+      `The embedded PostgreSQL in ${dataDirectory} can't start: ${detail.replace(/\.$/, '')}; ` +
+        'correct that, name another directory in LAPSE_DATA_DIR, or set DATABASE_URL',
+      options,
+    );
     this.name = 'PostgresStartFailedError';
   }
 }

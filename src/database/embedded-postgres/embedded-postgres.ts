@@ -2,9 +2,10 @@ import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ServerAccount } from './account.js';
 import { findPostgresBinaries } from './binaries.js';
-import { DataDirectory, pgDataIn, ROLE } from './directory.js';
+import { DataDirectory, isClusterBeingCreated, isInitialised, pgDataIn, ROLE } from './directory.js';
 import {
   DataDirectoryInUseError,
+  EmbeddedPostgresMissingError,
   FolderNotEnterableError,
   PostgresBinariesMissingError,
   PostgresStartFailedError,
@@ -28,6 +29,7 @@ const INVALID_AUTHORIZATION = '28';
 
 const OWN_ERRORS = [
   DataDirectoryInUseError,
+  EmbeddedPostgresMissingError,
   FolderNotEnterableError,
   PostgresBinariesMissingError,
   PostgresStartFailedError,
@@ -60,15 +62,25 @@ export class EmbeddedPostgres {
   }
 
   /**
-   * Creates the cluster where the directory is new, starts a server on a free loopback port, and creates the database.
+   * Creates the cluster if the directory is new, starts a server on a free loopback port, and creates the database.
    *
+   * @param options.mustExist creates no cluster: for commands, which are of no use on an empty database
    * @param options.settings of postgresql.conf, over our defaults
    * @throws DataDirectoryInUseError where another live process has it
+   * @throws EmbeddedPostgresMissingError if there is no cluster and there must be one
    * @throws PostgresBinariesMissingError, ServerUserMissingError, FolderNotEnterableError, PostgresStartFailedError
    */
-  static async start(options: { dataDirectory: string; settings?: Record<string, string> }): Promise<EmbeddedPostgres> {
+  static async start(options: {
+    dataDirectory: string;
+    settings?: Record<string, string>;
+    mustExist?: boolean;
+  }): Promise<EmbeddedPostgres> {
+    const { dataDirectory } = options;
     try {
-      const installation = await install(options.dataDirectory, options.settings ?? {});
+      if (options.mustExist && !(await isInitialised(dataDirectory))) {
+        throw new EmbeddedPostgresMissingError(dataDirectory, await isClusterBeingCreated(dataDirectory));
+      }
+      const installation = await install(dataDirectory, options.settings ?? {});
       const password = await installation.directory.password();
       const { server, owner } = await startAsOwner(installation, password);
       try {
@@ -80,7 +92,7 @@ export class EmbeddedPostgres {
       }
       return new EmbeddedPostgres(urlOf(server.port, password), installation.directory.path, server, owner);
     } catch (error) {
-      throw asStartFailure(error, options.dataDirectory);
+      throw asStartFailure(error, dataDirectory);
     }
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { LocalQueue } from './local-queue.js';
+import { LocalQueue } from '../../src/locks/local-queue.js';
 
 type WayOut = () => void;
 

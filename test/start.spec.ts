@@ -1,0 +1,268 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, expect, test } from '@jest/globals';
+import { Command } from './support/command-line.js';
+import { createDatabase, dropDatabase } from './support/databases.js';
+import { endServices, Service } from './support/service-process.js';
+import { useDatabase } from './support/world.js';
+
+const world = useDatabase();
+const cleanups: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  await endServices();
+  for (const cleanup of cleanups.splice(0).reverse()) {
+    await cleanup();
+  }
+});
+
+const ISO_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+async function listener(port: number, host: string): Promise<Server> {
+  const server = createServer().listen(port, host);
+  await once(server, 'listening');
+  return server;
+}
+
+async function freePort(): Promise<string> {
+  const server = await listener(0, '127.0.0.1');
+  const { port } = server.address() as { port: number };
+  await promisify(server.close.bind(server))();
+  return String(port);
+}
+
+async function emptyDatabase(): Promise<string> {
+  const url = await createDatabase('nothing');
+  cleanups.push(() => dropDatabase(url));
+  return url;
+}
+
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'lapse-start-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** What a service that can't start writes: one record on standard error, and exit code 1. */
+async function startError(environment: Record<string, string>): Promise<string> {
+  const service = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_LOG: 'json', ...environment });
+  expect((await service.end()).code).toBe(1);
+  const lines = service.stderr.split('\n').filter((line) => line !== '' && !line.includes('"level":"warn"'));
+  expect(lines).toHaveLength(1);
+  const record = JSON.parse(lines[0] as string);
+  expect(record).toEqual({
+    level: 'fatal',
+    pid: expect.any(Number),
+    timestamp: expect.stringMatching(ISO_UTC),
+    context: 'Lapse',
+    message: expect.not.stringMatching(/\n|^\s*at |hunter2/m),
+  });
+  return record.message;
+}
+
+test('a port or an address that is not to be had is named with HOST and PORT, in one line', async () => {
+  const taken = await listener(0, '127.0.0.1');
+  cleanups.push(promisify(taken.close.bind(taken)));
+  const { port } = taken.address() as { port: number };
+
+  const [inUse, notHere, unknown] = await Promise.all([
+    startError({ PORT: String(port) }),
+    startError({ HOST: '192.0.2.1' }),
+    startError({ HOST: 'no-such-host.invalid' }),
+  ]);
+
+  expect(inUse).toBe(
+    `Can't listen on HOST=127.0.0.1 PORT=${port}: another process listens there (EADDRINUSE); end that one, or set PORT to a free port`,
+  );
+  expect(notHere).toMatch(/^Can't listen on HOST=192\.0\.2\.1 PORT=0: .*is no address of this machine.*; set HOST to/);
+  expect(unknown).toMatch(/^Can't listen on HOST=no-such-host\.invalid PORT=0: .*; set HOST to/);
+}, 60_000);
+
+test('whatever stops the start is one line with what to do, and what stops it fails in the doctor, too', async () => {
+  const DATABASE_URL = await emptyDatabase();
+  const wrong = new URL(world.databaseUrl);
+  wrong.pathname = '/no_such_database';
+  const cases = [
+    [{ LAPSE_DEMO: 'perhaps' }, /^The configuration has 1 fault: LAPSE_DEMO must be true or false/, 'configuration'],
+    [
+      { LAPSE_LOG: 'xml', LAPSE_LOG_LEVEL: 'loud' },
+      /2 faults: LAPSE_LOG must be text or json, .*; LAPSE_LOG_LEVEL must be error, warn, info or debug/,
+      'configuration',
+    ],
+    [{ DATABASE_URL: wrong.href }, /no_such_database" does not exist; check DATABASE_URL$/, 'connection'],
+    [{ DATABASE_URL }, /no table "public"\.workflow_executions; set LAPSE_WATCHED_SCHEMA/, 'watched table'],
+    [
+      { DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true', LAPSE_WATCHED_SCHEMA: 'nowhere' },
+      /can't be created in schema "nowhere" \(schema "nowhere" does not exist\); set LAPSE_WATCHED_SCHEMA/,
+      'watched table',
+    ],
+    [
+      { LAPSE_WATCHED_SCHEMA: 'pg_catalog', LAPSE_CREATE_WATCHED_TABLES: 'true' },
+      /can't be created in schema "pg_catalog".*permission denied/,
+      'watched table',
+    ],
+  ] as const;
+  await Promise.all(
+    cases.map(async ([environment, message, check]) => {
+      const [line, { code, stdout }] = await Promise.all([
+        startError(environment),
+        Command.run(['doctor', '--json'], { DATABASE_URL: world.databaseUrl, ...environment }),
+      ]);
+      expect(line).toMatch(message);
+      expect(code).toBe(1);
+      expect(JSON.parse(stdout).findings).toContainEqual(expect.objectContaining({ check, verdict: 'fail' }));
+    }),
+  );
+}, 90_000);
+
+test('a role that may not migrate stops the service, and fails in the doctor, which leaves nothing behind', async () => {
+  const role = `starters_${Date.now()}`;
+  const owner = world.host.pool;
+  await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
+  cleanups.push(() => owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`));
+  const url = new URL(world.databaseUrl);
+  [url.username, url.password] = [role, 'hunter2'];
+  await owner.query(`DELETE FROM lapse.migrations WHERE name LIKE 'CountByPartition%'`);
+  cleanups.push(() =>
+    owner.query(
+      `INSERT INTO lapse.migrations (timestamp, name) VALUES (1764400000000, 'CountByPartition1764400000000') ON CONFLICT DO NOTHING`,
+    ),
+  );
+  await owner.query(`GRANT USAGE ON SCHEMA lapse TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA lapse TO ${role}`);
+
+  const environment = { DATABASE_URL: url.href };
+  const line = await startError(environment);
+  const { code, stdout } = await Command.run(['doctor', '--json'], environment);
+  const fresh = await Command.run(['doctor', '--json'], { ...environment, LAPSE_SCHEMA: 'theirs' });
+
+  expect(line).toMatch(/may not create Lapse's tables in schema "lapse" \(.+\); let an owner run/);
+  expect([code, fresh.code]).toEqual([1, 1]);
+  for (const output of [stdout, fresh.stdout]) {
+    expect(JSON.parse(output).findings).toContainEqual(
+      expect.objectContaining({ check: 'migrations', verdict: 'fail', remedy: expect.stringContaining(role) }),
+    );
+  }
+  const { rows } = await owner.query(`SELECT FROM pg_namespace WHERE nspname = 'theirs'`);
+  expect(rows).toHaveLength(0);
+}, 60_000);
+
+test('the doctor tries the migrations of an empty database, and leaves it empty', async () => {
+  const DATABASE_URL = await emptyDatabase();
+  const { code, stdout } = await Command.run(['doctor', '--json'], {
+    DATABASE_URL,
+    LAPSE_CREATE_WATCHED_TABLES: 'true',
+  });
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).findings).toContainEqual(
+    expect.objectContaining({
+      check: 'migrations',
+      verdict: 'warn',
+      seen: expect.stringContaining('tried, and rolled back'),
+    }),
+  );
+  const again = await Command.run(['migrate', '--json'], { DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true' });
+  expect(JSON.parse(again.stdout).createdTables).toHaveLength(2);
+});
+
+test('the stack of a start error is in the log if debug is asked for', async () => {
+  const service = Service.run({ DATABASE_URL: await emptyDatabase(), LAPSE_LOG: 'text', LAPSE_LOG_LEVEL: 'debug' });
+  expect((await service.end()).code).toBe(1);
+  expect(service.output).toMatch(
+    /\[Lapse\] \d+ {2}- \d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z +FATAL \[Lapse\] There is no table/,
+  );
+  expect(service.output).toMatch(/DEBUG \[Lapse\] WatchedTableMissingError: There is no table[^\n]*\n\s+at /);
+});
+
+test('the start line names version, database, schema, timeout, schedule and guard, in both formats', async () => {
+  const environment = {
+    DATABASE_URL: world.databaseUrl,
+    LAPSE_APPROVAL_TIMEOUT: '2h',
+    LAPSE_SWEEP_CRON: '17 4 * * *',
+  };
+  const [json, text, quiet] = [{}, { LAPSE_LOG: 'text' }, { LAPSE_LOG_LEVEL: 'error' }].map((logging) =>
+    Service.run({ ...environment, ...logging, PORT: '0' }),
+  ) as [Service, Service, Service];
+  await Promise.all([json.url(), text.url()]);
+  const [name] = world.databaseUrl.split('/').slice(-1);
+  const line = new RegExp(
+    `Listening on http://127\\.0\\.0\\.1:\\d+, Swagger UI at \\S+/docs, version \\d+\\.\\d+\\.\\d+, database "${name}" on ` +
+      '127\\.0\\.0\\.1:\\d+ as role "\\w+" \\(PostgreSQL \\d+\\.\\d+\\), schema "lapse", watched table ' +
+      '"public"\\.workflow_executions, timeout 2h, schedule "17 4 \\* \\* \\*" \\(UTC\\), guard not installed',
+  );
+
+  const records = json.output
+    .trim()
+    .split('\n')
+    .map((row) => JSON.parse(row));
+  expect(records.find(({ message }) => message.startsWith('Listening'))).toMatchObject({
+    message: expect.stringMatching(line),
+    timestamp: expect.stringMatching(ISO_UTC),
+  });
+  const shown = text.output.split('\n').find((row) => row.includes('Listening')) as string;
+  expect(shown).toMatch(line);
+  expect(shown).toMatch(/^\[Lapse\] \d+ {2}- \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z +LOG \[Lapse\] Listening/);
+  await Promise.all([json, text].map((service) => service.end('SIGTERM')));
+  await quiet.end('SIGTERM');
+  expect(quiet.output).toBe('');
+}, 60_000);
+
+test('the health check of the container follows HOST and PORT', async () => {
+  const hosts = [
+    ['0.0.0.0', ['0.0.0.0', '', 'localhost']],
+    ['::', ['::', '0:0:0:0:0:0:0:0']],
+    ['::1', ['::1', '0:0:0:0:0:0:0:1']],
+  ] as const;
+  // With a proxy in the environment, too, and on a port that browsers, and fetch, refuse.
+  const common = { PATH: process.env.PATH, HTTP_PROXY: 'http://127.0.0.1:1', NODE_USE_ENV_PROXY: '1' };
+  const healthy = (environment: Record<string, string>) =>
+    promisify(execFile)(process.execPath, ['dist/healthcheck.js'], { env: { ...common, ...environment } }).then(
+      () => true,
+      ({ code, stderr }) => `${code} ${stderr}`,
+    );
+  const ports = ['6697', await freePort(), await freePort()];
+  const services = hosts.map(([HOST], index) =>
+    Service.run({ DATABASE_URL: world.databaseUrl, HOST, PORT: ports[index] as string }),
+  );
+  await Promise.all(services.map((service) => service.url()));
+  const asked = hosts.flatMap(([, names], index) =>
+    names.map((HOST) => ({ HOST, PORT: ports[index] as string, DATABASE_URL: world.databaseUrl })),
+  );
+  const answers = asked.map(async (environment) => ({ ...environment, healthy: await healthy(environment) }));
+  expect(await Promise.all(answers)).toEqual(asked.map((environment) => ({ ...environment, healthy: true })));
+  expect(await healthy({ HOST: '0.0.0.0', PORT: await freePort() })).toMatch(/^1 .*ECONNREFUSED/);
+  const [silent] = services as [Service];
+  silent.freeze();
+  expect(await healthy({ HOST: '127.0.0.1', PORT: ports[0] as string })).toMatch(/^1 /);
+}, 60_000);
+
+test('commands create no PostgreSQL: without DATABASE_URL in an empty folder they say what is missing', async () => {
+  const folder = await emptyFolder();
+  const data = join(folder, 'data');
+  const commands = [
+    ['sweep', '--dry-run'],
+    ['migrate'],
+    ['keys', 'list'],
+    ['guard', 'status'],
+    ['undo', '01a2046b-b78f-79aa-b88d-dc1d2687064d', '--reason', 'x'],
+  ];
+  for (const ended of await Promise.all(commands.map((command) => Command.run(command, { LAPSE_DATA_DIR: data })))) {
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(
+      /^error: DATABASE_URL is not set, and no PostgreSQL of Lapse's own is under .*data: set [^\n]*\n$/,
+    );
+  }
+  const doctor = await Command.run(['doctor'], { LAPSE_DATA_DIR: data, DATABASE_URL: '' });
+  expect(doctor.code).toBe(1);
+  expect(doctor.stdout).toMatch(/^FAIL {2}connection +DATABASE_URL is not set, .*\n +to do: set DATABASE_URL/);
+  expect(await readdir(folder)).toEqual([]);
+
+  // A data directory without a cluster is left as it is.
+  await writeFile(join(folder, 'admin-key'), 'kept');
+  expect((await Command.run(['sweep'], { LAPSE_DATA_DIR: folder })).code).toBe(1);
+  expect(await readdir(folder)).toEqual(['admin-key']);
+}, 60_000);
