@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { Caller } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { Configuration } from '../config/configuration.js';
+import { milliseconds } from '../config/duration.js';
 import type { Page } from '../http/page.dto.js';
 import { Pages } from '../http/pages.service.js';
 import { InvalidInputError } from '../http/problem.error.js';
+import type { ExecutionFilter } from './execution-filter.sql.js';
 import { ExecutionDto, type ExecutionParams, type ListExecutionsQuery } from './executions.dto.js';
 import { ExecutionNotFoundError } from './executions.errors.js';
 import { ExecutionsRepository } from './executions.repository.js';
@@ -17,12 +19,9 @@ export class ExecutionsService {
     private readonly pages: Pages,
   ) {}
 
+  /** @throws ConversationsUnreadableError if `userId` is given and the host's conversations can't be read. */
   list(caller: Caller, query: ListExecutionsQuery): Promise<Page<ExecutionDto>> {
-    const { projectId, agentId, conversationId, status, overdue } = query;
-    if (overdue !== undefined && status !== 'suspended') {
-      throw new InvalidInputError([{ path: 'query.overdue', message: 'only suspended executions can be overdue' }]);
-    }
-    const filter = { projectId, agentId, conversationId, status, overdue, timeoutSeconds: this.timeoutSeconds };
+    const filter = { ...filterIn(query), timeoutSeconds: this.timeoutSeconds };
     return this.pages.page(caller, query, {
       name: 'executions',
       rows: (limit, after) => this.executions.list(caller.scope, filter, limit, after),
@@ -43,4 +42,24 @@ export class ExecutionsService {
   private get timeoutSeconds(): number {
     return this.configuration.approvalTimeout / 1000;
   }
+}
+
+/** @throws InvalidInputError */
+function filterIn(query: ListExecutionsQuery): Omit<ExecutionFilter, 'timeoutSeconds'> {
+  const { id, projectId, agentId, conversationId, userId, toolName, overdue, waitingLongerThan } = query;
+  const ofWaiting = { overdue, waitingLongerThan };
+  const isOfWaiting = Object.values(ofWaiting).some((value) => value !== undefined);
+  const status = query.status ?? (id === undefined || isOfWaiting ? 'suspended' : undefined);
+  if (isOfWaiting && status !== 'suspended') {
+    throw new InvalidInputError(
+      Object.entries(ofWaiting)
+        .filter(([, value]) => value !== undefined)
+        .map(([name]) => ({
+          path: `query.${name}`,
+          message: `applies to suspended executions only, not to ${status}`,
+        })),
+    );
+  }
+  const waitingSeconds = waitingLongerThan === undefined ? undefined : milliseconds(waitingLongerThan) / 1000;
+  return { id, projectId, agentId, conversationId, userId, toolName, status, overdue, waitingSeconds };
 }

@@ -105,7 +105,7 @@ function excuseOf(
   body: { detail?: string; error?: string },
 ): string | undefined {
   const said = body.detail ?? body.error ?? '';
-  if (/only suspended executions can be overdue/.test(said)) {
+  if (/only suspended executions/.test(said)) {
     return 'two parameters that exclude each other';
   }
   return caller === 'platform' && /x-tenant-id: must name the tenant/.test(said) && !call.headers['X-Tenant-Id']

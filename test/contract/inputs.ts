@@ -128,7 +128,7 @@ function wholeNumbers({ minimum = 0, maximum = 2 ** 31 - 1 }: Schema): Values {
   };
 }
 
-function texts(name: string, { format, minLength = 0, maxLength = 1000 }: Schema, known: string[]): Values {
+function texts(name: string, { format, pattern, minLength = 0, maxLength = 1000 }: Schema, known: string[]): Values {
   if (format === 'uuid') {
     return {
       valid: fc.oneof(fc.constantFrom(...known), fc.uuid()),
@@ -141,6 +141,12 @@ function texts(name: string, { format, minLength = 0, maxLength = 1000 }: Schema
         .date({ min: new Date(0), max: new Date('9999-12-31'), noInvalidDate: true })
         .map((date) => date.toISOString()),
       invalid: fc.constantFrom('yesterday', '2026-11-22', '2026-13-45T00:00:00Z', '2026-11-22T00:00:00', '0', ''),
+    };
+  }
+  if (pattern !== undefined) {
+    return {
+      valid: fc.stringMatching(new RegExp(pattern)),
+      invalid: fc.constantFrom('soon', '0s', '1.5h', '-1m', '7', ''),
     };
   }
   const anything = fc
