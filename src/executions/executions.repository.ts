@@ -55,8 +55,9 @@ const KEY: SortKey = [
 /** Metadata can be large, and has to be unpacked to find the tool's name. */
 const MAX_ROWS_BY_TOOL = 5_000;
 
-/** How many projects of whatever tenant a page searches for an id: some microseconds each. */
+/** How many projects of whatever tenant a page searches for an id: some microseconds each, in each partition. */
 const MAX_PROJECTS = 5_000;
+const MAX_PROJECTS_IF_PARTITIONED = 500;
 
 /** Reads executions of the watched table. */
 @Injectable()
@@ -151,6 +152,7 @@ export class ExecutionsRepository {
     const parameters = new SqlParameters();
     const columns = this.columns('list', filter.timeoutSeconds, parameters);
     const id = parameters.add(filter.id);
+    const maxProjects = this.watched.partitioned ? MAX_PROJECTS_IF_PARTITIONED : MAX_PROJECTS;
     const conditions = [`e.id = ${id}`, ...matchesFilter(this.watched, filter, parameters)];
     // A tenant's scope leaves only its own projects, and has the search begin at the first of them.
     const next = (place: string | undefined) => `
@@ -163,7 +165,7 @@ export class ExecutionsRepository {
         SELECT first.*, 1 FROM (${next(start)}) first
         UNION ALL
         SELECT next.*, number + 1 FROM projects p CROSS JOIN LATERAL (${next('p.tenant_id, p.project_id')}) next
-         WHERE number < ${MAX_PROJECTS}),
+         WHERE number < ${maxProjects}),
       page AS MATERIALIZED (
         SELECT e.*, json_build_array(p.tenant_id, p.project_id) AS position
           FROM projects p CROSS JOIN LATERAL (
@@ -173,7 +175,7 @@ export class ExecutionsRepository {
          ORDER BY p.number LIMIT ${limit}),
       last AS (
         SELECT json_build_array(tenant_id, project_id) AS position FROM projects
-         WHERE number = ${MAX_PROJECTS} AND (SELECT count(*) FROM page) < ${limit})
+         WHERE number = ${maxProjects} AND (SELECT count(*) FROM page) < ${limit})
       SELECT ${columns}, e.position, last.position AS "goesOnAfter"
         FROM (SELECT (SELECT position FROM last) AS position) last LEFT JOIN page e ON true
        ORDER BY e.tenant_id, e.project_id`;

@@ -47,18 +47,15 @@ export class ExecutionsService {
 /** @throws InvalidInputError */
 function filterIn(query: ListExecutionsQuery): Omit<ExecutionFilter, 'timeoutSeconds'> {
   const { id, projectId, agentId, conversationId, userId, toolName, overdue, waitingLongerThan } = query;
-  const ofWaiting = { overdue, waitingLongerThan };
-  const isOfWaiting = Object.values(ofWaiting).some((value) => value !== undefined);
-  const status = query.status ?? (id === undefined || isOfWaiting ? 'suspended' : undefined);
-  if (isOfWaiting && status !== 'suspended') {
-    throw new InvalidInputError(
-      Object.entries(ofWaiting)
-        .filter(([, value]) => value !== undefined)
-        .map(([name]) => ({
-          path: `query.${name}`,
-          message: `applies to suspended executions only, not to ${status}`,
-        })),
-    );
+  const faults = [
+    ...(overdue === undefined ? [] : [{ path: 'query.overdue', message: 'only suspended executions can be overdue' }]),
+    ...(waitingLongerThan === undefined
+      ? []
+      : [{ path: 'query.waitingLongerThan', message: 'only suspended executions wait' }]),
+  ];
+  const status = query.status ?? (id === undefined || faults.length > 0 ? 'suspended' : undefined);
+  if (status !== 'suspended' && faults.length > 0) {
+    throw new InvalidInputError(faults);
   }
   const waitingSeconds = waitingLongerThan === undefined ? undefined : milliseconds(waitingLongerThan) / 1000;
   return { id, projectId, agentId, conversationId, userId, toolName, status, overdue, waitingSeconds };
