@@ -41,8 +41,8 @@ describe('lapse keys', () => {
       lapse('keys', 'list', '--tenant', 'acme', '--json'),
     ]);
 
-    expect(table.stdout).toMatch(/│ report +│ viewer │ tenant acme +│ opens until 2099/);
-    expect(table.stdout).toMatch(/│ theirs +│ admin +│ tenant globex │ opens +│ never/);
+    expect(table.stdout).toMatch(new RegExp(`│ ${created.id} │ report +│ viewer │ acme +│ until 2099-01-01 │`));
+    expect(table.stdout).toMatch(/│ theirs +│ admin +│ globex +│ opens +│ never/);
     expect(JSON.parse(ofTenant.stdout)).toEqual({
       items: [expect.objectContaining({ id: created.id, name: 'report' })],
       nextCursor: null,

@@ -62,7 +62,11 @@ beforeAll(async () => {
      SELECT 'tenant-' || n % 200, 'api-key', '127.0.0.1', 'sweep.request', 'done', n::text, '{}' FROM generate_series(1, 200000) n`,
   );
   await world.host.pool.query('VACUUM ANALYZE lapse.failures, lapse.sweeps, lapse.audit_log');
-  await world.host.pool.query('VACUUM ANALYZE workflow_executions');
+  await world.host.pool.query(
+    `INSERT INTO conversations (tenant_id, project_id, id, user_id)
+     SELECT tenant_id, project_id, conversation_id, 'user-' || id FROM workflow_executions`,
+  );
+  await world.host.pool.query('VACUUM ANALYZE workflow_executions, conversations');
   await world.host.pool.query(
     `UPDATE lapse.timeouts SET resurrected_at = now(), resurrected_status = 'running' WHERE execution_id::int % 20 = 0`,
   );
@@ -131,11 +135,11 @@ function nodesOf(node: Node): Node[] {
 const everything = { projectId: undefined, agentId: undefined };
 const waiting = {
   ...everything,
-  conversationId: undefined,
-  status: 'suspended',
-  overdue: undefined,
+  ...{ id: undefined, conversationId: undefined, userId: undefined, toolName: undefined },
+  ...{ status: 'suspended', overdue: undefined, waitingSeconds: undefined },
   timeoutSeconds: 1800,
 };
+const byId = { ...waiting, id: '20', status: undefined };
 const platform = TenantScope.platform();
 const tenant = TenantScope.tenant('tenant-20');
 const executions = () => lapse.app.get(ExecutionsRepository, { strict: false });
@@ -172,6 +176,19 @@ const QUESTIONS: Record<string, () => Promise<unknown>> = {
     executions().list(tenant, { ...waiting, projectId: 'project-1' }, 51, undefined),
   'what waits in a conversation': () =>
     executions().list(tenant, { ...waiting, projectId: 'project-6', conversationId: 'conversation-20' }, 51, undefined),
+  'what has waited for longer than an hour': () =>
+    executions().list(platform, { ...waiting, waitingSeconds: 3_600 }, 51, undefined),
+  'what waits for a tool that is rare': () =>
+    executions().list(platform, { ...waiting, toolName: 'rare' }, 51, undefined),
+  'what waits for a tool in a tenant': () => executions().list(tenant, { ...waiting, toolName: 'rare' }, 51, undefined),
+  'what waits for a user': () => executions().list(platform, { ...waiting, userId: 'user-20' }, 51, undefined),
+  'what waits for a user of a tenant': () =>
+    executions().list(tenant, { ...waiting, userId: 'user-20' }, 51, undefined),
+  'what has failed for a user of a tenant': () =>
+    executions().list(tenant, { ...waiting, status: 'failed', userId: 'user-20' }, 51, undefined),
+  'an id in all tenants': () => executions().list(platform, byId, 51, undefined),
+  'an id in all tenants, further on': () => executions().list(platform, byId, 51, ['tenant-20', 'project-1']),
+  'an id in a tenant': () => executions().list(tenant, byId, 51, undefined),
   'what has failed on the platform': () => executions().list(platform, { ...waiting, status: 'failed' }, 51, undefined),
   'what has failed in a tenant': () => executions().list(tenant, { ...waiting, status: 'failed' }, 51, undefined),
   'one execution': () =>

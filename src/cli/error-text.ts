@@ -6,8 +6,13 @@ const MOST_LINES = 40;
 
 /** What a person is told of an error: words, never a stack. */
 export function textOf(error: unknown): string {
-  const text = messageOf(error) + hintOn(error);
+  const text = operatorDetailOf(error) ?? messageOf(error) + hintOn(error);
   return text.split('\n').slice(0, MOST_LINES).map(printable).join('\n');
+}
+
+/** Whoever runs a command is an operator. */
+function operatorDetailOf(error: unknown): string | undefined {
+  return error instanceof ProblemError ? error.operatorDetail : undefined;
 }
 
 function hintOn(error: unknown): string {

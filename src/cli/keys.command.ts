@@ -4,6 +4,7 @@ import type { ApiKeysService } from '../access/api-keys.service.js';
 import type { Caller } from '../access/principal.js';
 import { CommandRun } from './command-run.js';
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
+import { timeOf } from './look/cells.js';
 import { printJson, printLine, printList, printProperties } from './output.js';
 
 const CREATE_HELP = `
@@ -15,7 +16,8 @@ Examples:
 ${EXIT_CODES_HELP}`;
 
 const LIST_HELP = `
-Newest first, revoked and expired ones too. Secrets are not shown, because they are not kept.
+Newest first, revoked and expired ones too. Times are in UTC; --json has them whole, and the public ids that the audit log
+names. Secrets are not shown, because they are not kept.
 
 Example:
   $ lapse keys list --tenant acme
@@ -111,15 +113,14 @@ async function listKeys(run: CommandRun, { tenant, json }: ListOptions): Promise
     return EXIT.done;
   }
   printList(
-    ['Id', 'Public id', 'Name', 'Role', 'Scope', 'State', 'Last used'],
+    [{ name: 'Id', kept: true }, 'Name', 'Role', 'Tenant', 'State', 'Last used'],
     items.map((key) => [
       key.id,
-      key.publicId,
       key.name,
       key.role,
-      scopeOf(key),
+      key.tenantId ?? '(platform)',
       stateOf(key),
-      key.lastUsedAt ?? 'never',
+      key.lastUsedAt === null ? 'never' : timeOf(key.lastUsedAt),
     ]),
   );
   return EXIT.done;
@@ -170,10 +171,10 @@ function scopeOf({ tenantId }: ApiKeyDto): string {
 
 function stateOf({ revokedAt, expiresAt }: ApiKeyDto): string {
   if (revokedAt !== null) {
-    return `revoked ${revokedAt}`;
+    return 'revoked';
   }
   if (expiresAt === null) {
     return 'opens';
   }
-  return Date.parse(expiresAt) <= Date.now() ? `expired ${expiresAt}` : `opens until ${expiresAt}`;
+  return Date.parse(expiresAt) <= Date.now() ? 'expired' : `until ${expiresAt.slice(0, 10)}`;
 }

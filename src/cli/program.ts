@@ -4,6 +4,13 @@ import { addDoctorCommand } from './doctor.command.js';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.js';
 import { addGuardCommand } from './guard.command.js';
 import { addKeysCommand } from './keys.command.js';
+import { addBacklogCommand } from './look/backlog.command.js';
+import { addExecutionsCommand } from './look/executions.command.js';
+import { addFailuresCommand } from './look/failures.command.js';
+import { addLocksCommand } from './look/locks.command.js';
+import { addStatusCommand } from './look/status.command.js';
+import { addSweepsCommand } from './look/sweeps.command.js';
+import { addTimeoutsCommand } from './look/timeouts.command.js';
 import { addMigrateCommand } from './migrate.command.js';
 import { addServeCommand } from './serve.command.js';
 import { addSweepCommand } from './sweep.command.js';
@@ -13,6 +20,13 @@ import { addUndoCommand } from './undo.command.js';
 const COMMANDS = [
   addServeCommand,
   addMigrateCommand,
+  addStatusCommand,
+  addBacklogCommand,
+  addExecutionsCommand,
+  addSweepsCommand,
+  addTimeoutsCommand,
+  addFailuresCommand,
+  addLocksCommand,
   addSweepCommand,
   addUndoCommand,
   addGuardCommand,
@@ -27,6 +41,8 @@ there, or on one that is started for the command. If there is none, the command 
 
 Examples:
   $ lapse doctor                                   what is wrong, and what to do
+  $ lapse status                                   is all well, and what waits
+  $ lapse executions --id exec_p9s0                whose is this execution, and what became of it
   $ lapse sweep --dry-run                          how much is overdue
   $ lapse sweep --tenant acme --reason "Incident"  time out what is overdue of one tenant
   $ lapse guard install                            keep late approvals from undoing a timeout

@@ -5,6 +5,7 @@ import type { SweepDto } from '../sweeps/sweep-answer.js';
 import type { RequestSweepBody } from '../sweeps/sweeps.dto.js';
 import { CommandRun } from './command-run.js';
 import { EXIT_CODES_HELP, type ExitCode } from './exit-codes.js';
+import { timeOf } from './look/cells.js';
 import { printJson, printList, printProperties } from './output.js';
 import { asBusy, exitCodeOf, toEnd } from './sweep-end.js';
 
@@ -19,7 +20,7 @@ Examples:
   $ lapse sweep --json | jq .counts
 ${EXIT_CODES_HELP}`;
 
-/** Failed executions that are shown beside a partial sweep; all of them are in GET /v1/failures. */
+/** Failed executions that are shown beside a partial sweep; "lapse failures" has all of them. */
 const FAILURES_SHOWN = 10;
 
 interface SweepOptions {
@@ -122,11 +123,12 @@ async function printFailures(app: INestApplicationContext, caller: Caller, { id,
   const { FailuresService } = await import('../sweeps/failures.service.js');
   const { items } = await app.get(FailuresService).list(caller, { sweepId: id, limit: FAILURES_SHOWN });
   printList(
-    [`Failed (${items.length} of ${counts.failed})`, 'Why', 'Next try'],
+    [{ name: `Failed (${items.length} of ${counts.failed})`, kept: true }, 'Why', 'Next try'],
     items.map(({ tenantId, projectId, executionId, lastReason, nextTryAt }) => [
       `${tenantId} / ${projectId} / ${executionId}`,
       lastReason,
-      nextTryAt,
+      timeOf(nextTryAt),
     ]),
+    '"lapse failures --json"',
   );
 }

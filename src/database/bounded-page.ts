@@ -22,6 +22,8 @@ export interface BoundedPage {
   /** The sort key of the last row of the page before, as the database wrote it. */
   after: readonly string[] | undefined;
   limit: number;
+  /** How many rows the page looks at if `unserved` reads what is costly, such as large metadata; else 20,000. */
+  maxRows?: number;
 }
 
 /** Rows of a page; `goesOnAfter` leads on where they don't fill it and the list isn't at its end. */
@@ -51,6 +53,7 @@ export async function boundedPage<Row extends { position: readonly string[] }>(
 /** SQL: one page, to run in a short transaction, which keeps the planner to the index; its answer is for `boundedRows`. */
 export function boundedPageSql(page: BoundedPage, parameters: SqlParameters): string {
   const { key, nullBeforeKey, direction, sorted, after, table, limit, columns, served, unserved } = page;
+  const { maxRows = LOOKED_AT } = page;
   const names = key.map(([column]) => `e.${column}`).join(', ');
   const position = `json_build_array(${key.map(([column]) => `e.${column}::text`).join(', ')})`;
   const ordered = [...(nullBeforeKey === undefined ? [] : [nullBeforeKey]), ...key.map(([column]) => column)];
@@ -76,11 +79,11 @@ export function boundedPageSql(page: BoundedPage, parameters: SqlParameters): st
   return `
     WITH page AS MATERIALIZED (
       SELECT e.*, ${position} AS position
-        FROM (SELECT e.* ${from} ${order} LIMIT ${LOOKED_AT}) e
+        FROM (SELECT e.* ${from} ${order} LIMIT ${maxRows}) e
        WHERE ${unserved.join(' AND ')} ${order} LIMIT ${limit}),
     last AS (
       SELECT ${position} AS position ${from} AND (SELECT count(*) FROM page) < ${limit}
-       ${order} LIMIT 1 OFFSET ${LOOKED_AT - 1})
+       ${order} LIMIT 1 OFFSET ${maxRows - 1})
     SELECT ${columns}, e.position, last.position AS "goesOnAfter"
       FROM (SELECT (SELECT position FROM last) AS position) last LEFT JOIN page e ON true ${order}`;
 }

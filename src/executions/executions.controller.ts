@@ -46,7 +46,8 @@ export class ExecutionsController {
     summary: 'Executions, by default those that wait, oldest suspended first',
     description:
       'A page can be shorter than `limit`, even empty, and be followed by others: where few executions match, each ' +
-      'page looks at twenty thousand at most. The list ends where `nextCursor` is null. Texts are cut after 1,000 ' +
+      'page looks at twenty thousand at most, at five thousand to find a tool, and for an id in five thousand projects. ' +
+      'The list ends where `nextCursor` is null. Texts are cut after 1,000 ' +
       'characters, and `args` of more than 16 KiB are left out: ask for the execution by itself.',
   })
   @UseInterceptors(RawJsonBody)

@@ -1,8 +1,10 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
+import type { Duration } from '../config/duration.js';
 import { rfc3339OrNull } from '../database/moments.js';
+import { IsDurationInQuery } from '../http/duration.validator.js';
 import { ForeignId, OptionalForeignId } from '../http/foreign-id.js';
-import { IsSwitchInQuery, MayBeLeftOut } from '../http/input.validators.js';
+import { IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { ExecutionRow } from './executions.repository.js';
 import { ProjectParams } from './project.params.js';
@@ -15,24 +17,50 @@ export class ListExecutionsQuery extends PageQuery {
   @OptionalForeignId({ description: 'Executions of this tenant alone' })
   tenantId?: string;
 
+  @OptionalForeignId({
+    description:
+      'The executions with this id: several projects, and several tenants, can each have one. Of every status unless ' +
+      '`status` is given, in the order of tenant and project',
+    example: 'exec_p9s0',
+  })
+  id?: string;
+
   @OptionalForeignId()
   projectId?: string;
 
   @OptionalForeignId()
   agentId?: string;
 
-  @OptionalForeignId()
+  @OptionalForeignId({ description: 'Executions of the conversation with this id' })
   conversationId?: string;
+
+  @OptionalForeignId({
+    description:
+      "Executions whose conversation belongs to this end user: `user_id` in the host's table `conversations`. 503 with " +
+      'the code `conversations_unreadable` if Lapse may not read that table, or there is none',
+    example: 'user_m3k1',
+  })
+  userId?: string;
+
+  @ApiPropertyOptional({
+    minLength: 1,
+    maxLength: 1000,
+    description: 'Executions that wait, or waited, for the approval of this tool',
+    example: 'issue_refund',
+  })
+  @MayBeLeftOut()
+  @IsText(1000)
+  toolName?: string;
 
   @ApiPropertyOptional({
     enum: EXECUTION_STATUSES,
-    default: 'suspended',
     description:
-      'Suspended ones come in the order of their suspension, oldest first; others in the order of their keys',
+      '`suspended` where left out, unless `id` is given. Suspended ones come in the order of their suspension, oldest ' +
+      'first; others in the order of their keys',
   })
   @MayBeLeftOut()
   @IsIn(EXECUTION_STATUSES, { message: `must be one of ${EXECUTION_STATUSES.join(', ')}` })
-  status: ExecutionStatus = 'suspended';
+  status?: ExecutionStatus;
 
   @ApiPropertyOptional({
     type: Boolean,
@@ -41,6 +69,12 @@ export class ListExecutionsQuery extends PageQuery {
   @MayBeLeftOut()
   @IsSwitchInQuery()
   overdue?: boolean;
+
+  @IsDurationInQuery({
+    description: 'Of the suspended ones, those that have been suspended for longer than this',
+    example: '2h',
+  })
+  waitingLongerThan?: Duration;
 }
 
 export class ExecutionParams extends ProjectParams {

@@ -11,19 +11,18 @@ import {
 } from '../database/bounded-page.js';
 import { equalities, inScope } from '../database/sql-conditions.js';
 import { SqlParameters } from '../database/sql-parameters.js';
+import {
+  conversationsOf,
+  type ExecutionFilter,
+  matchesFilter,
+  matchesRow,
+  matchesStatus,
+} from './execution-filter.sql.js';
+import { ConversationsUnreadableError } from './executions.errors.js';
 import { type StoredToolApproval, toolApproval } from './tool-approval.sql.js';
 import { WatchedReads } from './watched-reads.js';
+import { WatchedTableUnreadableError } from './watched-table.errors.js';
 import { WatchedTable } from './watched-table.js';
-
-export interface ExecutionFilter {
-  projectId: string | undefined;
-  agentId: string | undefined;
-  conversationId: string | undefined;
-  status: string;
-  /** Undefined: whether overdue or not. */
-  overdue: boolean | undefined;
-  timeoutSeconds: number;
-}
 
 export interface ExecutionRow {
   tenantId: string;
@@ -53,6 +52,13 @@ const KEY: SortKey = [
   ['id', 'text'],
 ];
 
+/** Metadata can be large, and has to be unpacked to find the tool's name. */
+const MAX_ROWS_BY_TOOL = 5_000;
+
+/** How many projects of whatever tenant a page searches for an id: some microseconds each, in each partition. */
+const MAX_PROJECTS = 5_000;
+const MAX_PROJECTS_IF_PARTITIONED = 500;
+
 /** Reads executions of the watched table. */
 @Injectable()
 export class ExecutionsRepository {
@@ -77,34 +83,103 @@ export class ExecutionsRepository {
     return found ?? null;
   }
 
-  /** Suspended executions in the order of their suspension, others in that of their keys. */
-  list(
+  /**
+   * Suspended executions in the order of their suspension, others in that of their keys, those of an id in that of
+   * tenant and project.
+   *
+   * @throws ConversationsUnreadableError if the filter names a user and the host's conversations can't be read.
+   */
+  async list(
     scope: TenantScope,
     filter: ExecutionFilter,
     limit: number,
     after: readonly string[] | undefined,
   ): Promise<BoundedRows<ExecutionRow>> {
-    return this.reads.run(async (transaction) => {
-      const key = this.sortKey(scope, filter.status);
-      const page = (part: Part) => this.page(transaction, scope, filter, part);
-      if (filter.status !== 'suspended' || filter.overdue !== undefined || !this.watched.updatedAtNullable) {
-        return page({ key, after, limit });
+    try {
+      return await this.reads.run((transaction) =>
+        filter.id === undefined
+          ? this.listIn(transaction, scope, filter, limit, after)
+          : this.listById(transaction, scope, { ...filter, id: filter.id }, limit, after),
+      );
+    } catch (error) {
+      if (filter.userId !== undefined && error instanceof WatchedTableUnreadableError) {
+        await this.assertConversationsReadable();
       }
-      const isAmongUndated = after?.length === key.length - 1;
-      const dated = isAmongUndated
-        ? { rows: [], goesOnAfter: undefined }
-        : await page({ key, after, limit, served: ['e.updated_at IS NOT NULL'] });
-      if (dated.rows.length === limit || dated.goesOnAfter !== undefined) {
-        return dated;
-      }
-      const undated = await page({
-        key: key.slice(1),
-        nullBeforeKey: 'updated_at',
-        after: isAmongUndated ? after : undefined,
-        limit: limit - dated.rows.length,
-      });
-      return { ...undated, rows: [...dated.rows, ...undated.rows] };
+      throw error;
+    }
+  }
+
+  private async listIn(
+    transaction: QueryRunner,
+    scope: TenantScope,
+    filter: ExecutionFilter,
+    limit: number,
+    after: readonly string[] | undefined,
+  ): Promise<BoundedRows<ExecutionRow>> {
+    const key = this.sortKey(scope, filter.status);
+    const page = (part: Part) => this.page(transaction, scope, filter, part);
+    const isByMoment = filter.overdue !== undefined || filter.waitingSeconds !== undefined;
+    if (filter.status !== 'suspended' || isByMoment || !this.watched.updatedAtNullable) {
+      return page({ key, after, limit });
+    }
+    const isAmongUndated = after?.length === key.length - 1;
+    const dated = isAmongUndated
+      ? { rows: [], goesOnAfter: undefined }
+      : await page({ key, after, limit, served: ['e.updated_at IS NOT NULL'] });
+    if (dated.rows.length === limit || dated.goesOnAfter !== undefined) {
+      return dated;
+    }
+    const undated = await page({
+      key: key.slice(1),
+      nullBeforeKey: 'updated_at',
+      after: isAmongUndated ? after : undefined,
+      limit: limit - dated.rows.length,
     });
+    return { ...undated, rows: [...dated.rows, ...undated.rows] };
+  }
+
+  /**
+   * No index leads to an id alone: it is looked up in each project of each tenant in turn. Both the next project and the
+   * id there are found by the primary key.
+   */
+  private async listById(
+    transaction: QueryRunner,
+    scope: TenantScope,
+    filter: ExecutionFilter & { id: string },
+    limit: number,
+    after: readonly string[] | undefined,
+  ): Promise<BoundedRows<ExecutionRow>> {
+    const parameters = new SqlParameters();
+    const columns = this.columns('list', filter.timeoutSeconds, parameters);
+    const id = parameters.add(filter.id);
+    const maxProjects = this.watched.partitioned ? MAX_PROJECTS_IF_PARTITIONED : MAX_PROJECTS;
+    const conditions = [`e.id = ${id}`, ...matchesFilter(this.watched, filter, parameters)];
+    // A tenant's scope leaves only its own projects, and has the search begin at the first of them.
+    const next = (place: string | undefined) => `
+      SELECT e.tenant_id::text, e.project_id::text FROM ${this.watched.name} e
+       WHERE ${[...inScope(scope, parameters), place === undefined ? 'true' : `(e.tenant_id, e.project_id) > (${place})`].join(' AND ')}
+       ORDER BY e.tenant_id, e.project_id LIMIT 1`;
+    const start = after?.map((part) => parameters.add(part)).join(', ');
+    const sql = `
+      WITH RECURSIVE projects (tenant_id, project_id, number) AS (
+        SELECT first.*, 1 FROM (${next(start)}) first
+        UNION ALL
+        SELECT next.*, number + 1 FROM projects p CROSS JOIN LATERAL (${next('p.tenant_id, p.project_id')}) next
+         WHERE number < ${maxProjects}),
+      page AS MATERIALIZED (
+        SELECT e.*, json_build_array(p.tenant_id, p.project_id) AS position
+          FROM projects p CROSS JOIN LATERAL (
+            SELECT e.* FROM ${this.watched.name} e
+             WHERE e.tenant_id = p.tenant_id AND e.project_id = p.project_id AND e.id >= ${id} ORDER BY e.id LIMIT 1) e
+         WHERE ${conditions.join(' AND ')}
+         ORDER BY p.number LIMIT ${limit}),
+      last AS (
+        SELECT json_build_array(tenant_id, project_id) AS position FROM projects
+         WHERE number = ${maxProjects} AND (SELECT count(*) FROM page) < ${limit})
+      SELECT ${columns}, e.position, last.position AS "goesOnAfter"
+        FROM (SELECT (SELECT position FROM last) AS position) last LEFT JOIN page e ON true
+       ORDER BY e.tenant_id, e.project_id`;
+    return boundedRows(await transaction.query(sql, parameters.values));
   }
 
   private async page(
@@ -124,6 +199,7 @@ export class ExecutionsRepository {
         table: this.watched.name,
         columns,
         direction: 'ASC',
+        ...(filter.toolName === undefined ? {} : { maxRows: MAX_ROWS_BY_TOOL }),
       },
       parameters,
     );
@@ -143,7 +219,7 @@ export class ExecutionsRepository {
             ${this.watched.createdAt('e')} AS "createdAt", ${since} AS "updatedAt"`;
   }
 
-  private sortKey(scope: TenantScope, status: string): SortKey {
+  private sortKey(scope: TenantScope, status: string | undefined): SortKey {
     if (status !== 'suspended') {
       return KEY;
     }
@@ -153,24 +229,35 @@ export class ExecutionsRepository {
   /** In one project the host's index on conversations serves everything: a conversation has few executions. */
   private conditions(
     scope: TenantScope,
-    { projectId, agentId, conversationId, status, overdue, timeoutSeconds }: ExecutionFilter,
+    filter: ExecutionFilter,
     parameters: SqlParameters,
   ): Pick<BoundedPage, 'served' | 'unserved' | 'sorted'> {
+    const { projectId, conversationId, status } = filter;
     const ofTenant = scope.tenantId !== null;
-    const project = equalities({ project_id: projectId }, parameters);
-    const others = equalities({ agent_id: agentId, conversation_id: conversationId }, parameters);
     const served = inScope(scope, parameters);
-    const unserved: string[] = [];
-    if (overdue !== undefined) {
-      const timeout = parameters.add(timeoutSeconds);
-      served.push(this.watched[overdue ? 'isOverdue' : 'isWaiting']('e', 'statement_timestamp()', timeout));
-    } else {
-      (status === 'suspended' ? served : unserved).push(...equalities({ status }, parameters));
-    }
     if (ofTenant && projectId !== undefined && conversationId !== undefined) {
-      return { served: [...served, ...project, ...others, ...unserved], unserved: [], sorted: true };
+      return { served: [...served, ...matchesFilter(this.watched, filter, parameters)], unserved: [], sorted: true };
     }
-    (ofTenant && status !== 'suspended' ? served : unserved).push(...project);
-    return { served, unserved: [...unserved, ...others] };
+    const isServedByKey = ofTenant && status !== 'suspended';
+    served.push(...(status === 'suspended' ? matchesStatus(this.watched, filter, parameters) : []));
+    served.push(...(isServedByKey ? equalities({ project_id: projectId }, parameters) : []));
+    const unserved = [
+      ...(status === 'suspended' ? [] : matchesStatus(this.watched, filter, parameters)),
+      ...matchesRow(this.watched, isServedByKey ? { ...filter, projectId: undefined } : filter, parameters),
+    ];
+    return { served, unserved };
+  }
+
+  /** Which of the two tables is at fault, neither the error's text nor its class says. */
+  private async assertConversationsReadable(): Promise<void> {
+    const conversations = conversationsOf(this.watched);
+    const isText = ['tenant_id', 'project_id', 'id', 'user_id'].map((column) => `c.${column} = ''::text`);
+    await this.reads
+      .read(() => `SELECT FROM ${conversations} c WHERE ${isText.join(' AND ')} LIMIT 0`)
+      .catch((error: unknown) => {
+        throw error instanceof WatchedTableUnreadableError
+          ? new ConversationsUnreadableError(conversations, error.cause)
+          : error;
+      });
   }
 }

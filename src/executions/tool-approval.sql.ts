@@ -13,6 +13,17 @@ export interface StoredToolApproval {
 /** A list leaves larger arguments out. The whole is for those who ask for one execution. */
 const LISTED_ARGS_BYTES = 16 * 1024;
 
+/** SQL: whether `call` can be understood: a list shows no other, and no filter finds one. */
+const IS_UNDERSTOOD = `jsonb_typeof(call -> 'toolCallId') = 'string' AND jsonb_typeof(call -> 'toolName') = 'string'
+       AND coalesce(jsonb_typeof(call -> 'isDelegated'), 'boolean') = 'boolean'`;
+
+/** SQL: the name of the tool of `metadata.pendingToolApproval`; NULL if that can't be understood. */
+export function pendingToolName(metadata: string): string {
+  return `(
+    SELECT call ->> 'toolName' FROM (SELECT ${metadata} -> 'pendingToolApproval' AS call OFFSET 0) stored
+     WHERE ${IS_UNDERSTOOD})`;
+}
+
 /**
  * SQL: what `metadata.pendingToolApproval` says, as the JSON of a `StoredToolApproval`; NULL if it can't be understood.
  * The arguments are in it as text, which no JavaScript parses. They are read from the row once, since each reading of a
@@ -29,6 +40,5 @@ export function toolApproval(metadata: string, detail: 'list' | 'whole'): string
              'args', ${args}, 'argsBytes', octet_length(args))
       FROM (SELECT call, (call -> 'args')::text AS args
               FROM (SELECT ${metadata} -> 'pendingToolApproval' AS call OFFSET 0) stored OFFSET 0) approval
-     WHERE jsonb_typeof(call -> 'toolCallId') = 'string' AND jsonb_typeof(call -> 'toolName') = 'string'
-       AND coalesce(jsonb_typeof(call -> 'isDelegated'), 'boolean') = 'boolean')`;
+     WHERE ${IS_UNDERSTOOD})`;
 }

@@ -37,12 +37,14 @@ export class RawJsonBody implements NestInterceptor {
   }
 }
 
-/** No text of the body can be taken for a placeholder, since each call draws its own. */
-function stringify(body: object): string {
+/** JSON with each `RawJson` in it as it is. No text of the body can be taken for a placeholder, since each call draws its own. */
+export function stringify(body: object, indent?: number): string {
   const mark = randomUUID();
   const texts: string[] = [];
-  const withPlaceholders = JSON.stringify(body, (_key, value: unknown) =>
-    value instanceof RawJson ? `${mark}:${texts.push(value.text) - 1}` : value,
+  const withPlaceholders = JSON.stringify(
+    body,
+    (_key, value: unknown) => (value instanceof RawJson ? `${mark}:${texts.push(value.text) - 1}` : value),
+    indent,
   );
   return withPlaceholders.replace(new RegExp(`"${mark}:(\\d+)"`, 'g'), (_, at) => texts[at] as string);
 }

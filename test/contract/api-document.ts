@@ -5,6 +5,7 @@ import formats from 'ajv-formats';
 export interface Schema {
   type?: string;
   format?: string;
+  pattern?: string;
   enum?: unknown[];
   minimum?: number;
   maximum?: number;

@@ -124,7 +124,7 @@ function excuseOf(
   body: { detail?: string; error?: string },
 ): string | undefined {
   const said = body.detail ?? body.error ?? '';
-  if (/only suspended executions can be overdue/.test(said)) {
+  if (/only suspended executions/.test(said)) {
     return 'two parameters that exclude each other';
   }
   if (/query.to: must not be before from|body.expiresAt: must be in the future/.test(said)) {

@@ -136,7 +136,7 @@ function wholeNumbers({ minimum = 0, maximum = 2 ** 31 - 1 }: Schema): Values {
   };
 }
 
-function texts(name: string, { format, minLength = 0, maxLength = 1000 }: Schema, known: string[]): Values {
+function texts(name: string, { format, pattern, minLength = 0, maxLength = 1000 }: Schema, known: string[]): Values {
   if (format === 'uuid') {
     return {
       valid: fc.oneof(fc.constantFrom(...known), fc.uuid()),
@@ -145,6 +145,12 @@ function texts(name: string, { format, minLength = 0, maxLength = 1000 }: Schema
   }
   if (format === 'date-time') {
     return { valid: fc.oneof(moments(), fc.constantFrom(...ODD_MOMENTS)), invalid: fc.constantFrom(...NO_MOMENTS) };
+  }
+  if (pattern !== undefined) {
+    return {
+      valid: fc.stringMatching(new RegExp(pattern)),
+      invalid: fc.constantFrom('soon', '0s', '1.5h', '-1m', '7', ''),
+    };
   }
   const anything = fc
     .string({ unit: 'binary', minLength, maxLength })

@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import stringWidth from 'string-width';
+import { Command, type Ended } from './support/command-line.js';
+import { APPROVAL, type Execution } from './support/host.js';
+import { useWorld } from './support/world.js';
+
+const world = useWorld();
+const cleanups: (() => Promise<unknown>)[] = [];
+beforeEach(() => world.host.pool.query('TRUNCATE lapse.audit_log, conversations'));
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) {
+    await cleanup();
+  }
+});
+
+/** On the database of this file. */
+function lapse(...args: string[]): Promise<Ended> {
+  return Command.run(args, { DATABASE_URL: world.databaseUrl });
+}
+
+async function json(...args: string[]) {
+  const { code, stdout, stderr } = await lapse(...args, '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+const suspend = (id: string, minutes: number, change: Partial<Execution> = {}) =>
+  world.host.suspend({ id, minutes, ...change });
+const ids = ({ items }: { items: { id: string }[] }) => items.map(({ id }) => id);
+
+function expectToFit(text: string) {
+  for (const line of text.split('\n')) {
+    expect(stringWidth(line)).toBeLessThanOrEqual(100);
+  }
+  // The right border stands in one column, whatever the cells hold.
+  const widths = text
+    .split('\n')
+    .filter((line) => /^[┌│├└]/.test(line))
+    .map((line) => stringWidth(line));
+  expect(Math.max(...widths)).toBeLessThanOrEqual(100);
+}
+
+const WIDE = '日本語テナント'.repeat(30);
+const FAMILY = '👩‍👩‍👧‍👦🫠é\u0301ก็'.repeat(25);
+const HOSTILE = 'a\u001b[31m\n\u202e\u2028\u200bb';
+
+describe('lapse executions', () => {
+  test('shows what waits in a table, and a program the items of the API', async () => {
+    await suspend('old', 95);
+    await suspend('young', 5);
+    await suspend('theirs', 50, { tenantId: 'globex' });
+
+    const [table, items, ofTenant] = await Promise.all([
+      lapse('executions'),
+      json('executions'),
+      json('executions', '--tenant', 'acme'),
+    ]);
+
+    expect(table).toMatchObject({ code: 0, stderr: '' });
+    expect(table.stdout).toMatch(/│ Tenant +│ Project +│ Execution +│ Tool +│ Status +│ For +│/);
+    expect(table.stdout).toMatch(/│ acme +│ support +│ old +│ issue_refund +│ overdue +│ 1h 35m +│/);
+    expect(table.stdout).toMatch(/│ acme +│ support +│ young +│ issue_refund +│ suspended +│ 5m/);
+    expect(items).toEqual((await world.lapse.get('/v1/executions')).body);
+    expect(ids(ofTenant)).toEqual(['old', 'young']);
+    expect((await world.host.pool.query('SELECT FROM lapse.audit_log')).rowCount).toBe(0);
+  });
+
+  test('finds by id, tool, duration, user and conversation, as the API does', async () => {
+    await suspend('x', 95);
+    await suspend('x', 5, { tenantId: 'globex', status: 'completed' });
+    await suspend('mail', 5, {
+      metadata: { pendingToolApproval: { toolCallId: 'c', toolName: 'send_mail', args: null, isDelegated: false } },
+    });
+    await world.host.pool.query(
+      `INSERT INTO conversations (tenant_id, project_id, id, user_id)
+       SELECT tenant_id, project_id, conversation_id, CASE WHEN id = 'mail' THEN 'ada' END FROM workflow_executions`,
+    );
+    const { rows } = await world.host.pool.query(`SELECT conversation_id FROM workflow_executions WHERE id = 'mail'`);
+    const [{ conversation_id: conversation }] = rows;
+
+    const found = await Promise.all(
+      [
+        ['--id', 'x'],
+        ['--tool', 'send_mail'],
+        ['--longer-than', '1h', '--overdue'],
+        ['--user', 'ada', '--no-overdue'],
+        ['--conversation', conversation, '--tenant', 'acme'],
+        ['--user', 'ada', '--tenant', 'globex'],
+      ].map((args) => json('executions', ...args)),
+    );
+
+    expect(found.map(ids)).toEqual([['x', 'x'], ['mail'], ['x'], ['mail'], ['mail'], []]);
+    expect(found[0].items.map(({ tenantId }: { tenantId: string }) => tenantId)).toEqual(['acme', 'globex']);
+  });
+
+  test('says so if nothing is found, and that there are more than were asked for', async () => {
+    expect(await lapse('executions', '--id', 'nobody')).toEqual({
+      code: 0,
+      stdout: 'No such execution.\n',
+      stderr: '',
+    });
+    await world.host.suspendMany(3, 5);
+
+    const [table, page] = await Promise.all([lapse('executions', '--limit', '2'), json('executions', '--limit', '2')]);
+
+    expect(table.stdout).toMatch(/└.*┘\nThere are more than these 2: raise --limit\.\n$/);
+    expect(ids(page)).toEqual(['1', '2']);
+    const rest = await json('executions', '--limit', '2', '--cursor', page.nextCursor);
+    expect([ids(rest), rest.nextCursor]).toEqual([['3'], null]);
+  });
+
+  test('fits a table into 100 columns whatever it shows, and never cuts JSON', async () => {
+    const args = { text: 'x'.repeat(20_000), number: 12345678901234567890n.toString() };
+    const long = 'i'.repeat(256);
+    for (const [at, id] of [WIDE, FAMILY, long, HOSTILE].entries()) {
+      await suspend(`${at}${id}`.slice(0, 256), 5, {
+        tenantId: id.slice(0, 200),
+        projectId: id.slice(0, 200),
+        metadata: {
+          ...APPROVAL,
+          pendingToolApproval: { ...APPROVAL.pendingToolApproval, toolName: `${id}${'t'.repeat(2_000)}`, args },
+        },
+      });
+    }
+
+    const [table, { items }] = await Promise.all([lapse('executions'), json('executions')]);
+
+    expectToFit(table.stdout);
+    for (const odd of ['\u001b', '\u202e', '\u2028']) {
+      expect(table.stdout).not.toContain(odd);
+    }
+    expect(table.stdout).toMatch(/\nCut to fit: … stands for the rest; --json has everything\.\n/);
+    expect(items).toHaveLength(4);
+    for (const item of items) {
+      expect(item.pendingToolApproval.args).toEqual(args);
+      expect(item.pendingToolApproval.toolName).toMatch(/t{2000}$/);
+    }
+  });
+
+  test('keeps an id whole beside long names of tenants and tools', async () => {
+    const id = '01a2046b-b78f-79aa-b88d-dc1d2687064d';
+    const toolName = 'a-tool-with-a-name-that-goes-on-and-on-and-on';
+    await suspend(id, 5, {
+      ...{ tenantId: 't'.repeat(80), projectId: 'p'.repeat(80) },
+      metadata: { ...APPROVAL, pendingToolApproval: { ...APPROVAL.pendingToolApproval, toolName } },
+    });
+
+    const { stdout } = await lapse('executions');
+
+    expectToFit(stdout);
+    expect(stdout).toContain(`│ ${id} │`);
+  });
+
+  test('ends with 2 on wrong usage, names every fault in its own words, and needs no database', async () => {
+    const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+    const wrong = ['--tenant', '', '--longer-than', 'soon', '--status', 'odd', '--limit', '0', '--overdue'];
+    const { code, stderr } = await Command.run(['executions', ...wrong], nowhere);
+
+    expect(code).toBe(2);
+    for (const option of ['--tenant', '--longer-than', '--status', '--limit']) {
+      expect(stderr).toMatch(new RegExp(`^error: ${option} must be `, 'm'));
+    }
+    const excluding = await lapse('executions', '--overdue', '--status', 'failed');
+    expect(excluding).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'error: --overdue: only suspended executions can be overdue\n',
+    });
+    expect((await lapse('executions', '--cursor', 'garbage')).stderr).toMatch(
+      /^error: --cursor: is not a cursor of this/,
+    );
+  });
+});
+
+test('lapse backlog counts by tenant and by age, as the API does, and says if nothing waits', async () => {
+  expect(await lapse('backlog')).toEqual({ code: 0, stdout: 'Nothing waits.\n', stderr: '' });
+  await suspend('a', 95);
+  await suspend('b', 0.5);
+  await suspend('c', 5, { tenantId: WIDE.slice(0, 200) });
+
+  const [table, document, ofTenant] = await Promise.all([
+    lapse('backlog'),
+    json('backlog'),
+    json('backlog', '--tenant', 'acme'),
+  ]);
+
+  expectToFit(table.stdout);
+  expect(table.stdout).toMatch(/│ Waiting +│ 3 +│\n│ Overdue +│ 1 +│\n│ Oldest +│ 1h 35m, since /);
+  expect(table.stdout).toMatch(/│ acme +│ 2 +│ 1 +│/);
+  expect(table.stdout).toMatch(/│ up to 6h +│ 1 +│/);
+  const { body } = await world.lapse.get('/v1/backlog');
+  expect(document).toEqual({ ...body, asOf: document.asOf, ages: document.ages });
+  expect(ofTenant).toMatchObject({ suspended: 2, overdue: 1, byTenant: [{ tenantId: 'acme' }] });
+});
+
+test('lapse sweeps, timeouts and failures list what the API lists, with its filters', async () => {
+  await suspend('old', 95);
+  await suspend('theirs', 95, { tenantId: 'globex' });
+  for (const tenantId of ['acme', 'globex']) {
+    await world.lapse.post('/v1/sweeps?wait=10', { tenantId });
+  }
+  await world.host.pool.query(
+    `INSERT INTO lapse.failures (tenant_id, project_id, execution_id, next_try_at, last_reason, last_sweep_id)
+     VALUES ('acme', 'support', 'frozen', now() + interval '5 minutes', repeat('P0001: frozen ', 50), gen_random_uuid()),
+            ('globex', 'support', 'theirs', now(), 'P0001', gen_random_uuid())`,
+  );
+
+  for (const [command, nothing, filters, query] of [
+    ['sweeps', 'No such sweep.', ['--trigger', 'api', '--status', 'succeeded'], 'trigger=api&status=succeeded'],
+    [
+      'timeouts',
+      'No such timeout.',
+      ['--tool', 'issue_refund', '--execution', 'old', '--no-resurrected'],
+      'toolName=issue_refund&executionId=old&resurrected=false',
+    ],
+    ['failures', 'Nothing fails.', ['--project', 'support'], 'projectId=support'],
+  ] as const) {
+    const [table, all, filtered, none] = await Promise.all([
+      lapse(command),
+      json(command),
+      json(command, '--tenant', 'acme', ...filters),
+      lapse(command, '--tenant', 'nobody'),
+    ]);
+    expectToFit(table.stdout);
+    expect(all.items.length).toBe(2);
+    expect(all).toEqual((await world.lapse.get(`/v1/${command}`)).body);
+    expect(filtered).toEqual((await world.lapse.get(`/v1/${command}?tenantId=acme&${query}`)).body);
+    expect(filtered.items.length).toBe(1);
+    expect(none).toEqual({ code: 0, stdout: `${nothing}\n`, stderr: '' });
+  }
+});
