@@ -40,12 +40,13 @@ async function lookAtAll(run: CommandRun, options: Options): Promise<ExitCode> {
   const { openApplication } = await import('../application.js');
   const { cliCaller } = await import('../cli-caller.js');
   const { readConfiguration } = await import('../../config/configuration.js');
-  const { readStatus } = await import('./status.js');
+  const { guardReports, readStatus } = await import('./status.js');
   const { statusText } = await import('./status-text.js');
   const configuration = readConfiguration();
   const app = await openApplication(run);
+  const guardReport = guardReports(app);
   return show(run, 'status', options, async () => {
-    const document = await readStatus(app, configuration, cliCaller(undefined, tenantId));
+    const document = await readStatus(app, configuration, cliCaller(undefined, tenantId), guardReport);
     return { document, text: statusText(document), exitCode: document.verdict === 'fail' ? EXIT.failed : EXIT.done };
   });
 }
