@@ -24,8 +24,7 @@ export class LockConnections implements OnApplicationShutdown {
   private distrustedBefore = 0;
 
   constructor(readonly settings: LockSettings) {
-    this.pool = new pg.Pool({
-      connectionString: settings.databaseUrl,
+    const options: pg.PoolConfig = {
       application_name: `${settings.application}-locks`,
       max: MOST_CONNECTIONS,
       idleTimeoutMillis: IDLE_CONNECTION_MS,
@@ -33,7 +32,8 @@ export class LockConnections implements OnApplicationShutdown {
       query_timeout: ANSWER_WITHIN_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
-    });
+    };
+    this.pool = settings.createPool?.(options) ?? new pg.Pool({ connectionString: settings.databaseUrl, ...options });
     this.pool.on('error', (error) => {
       if (!this.ending) {
         this.logger.warn(`An idle lock connection ended: ${error.message}`);

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../../config/configuration.errors.js';
 import { type Configuration, readConfiguration } from '../../config/configuration.js';
 import { dataSourceOptions } from '../../database/data-source-options.js';
-import { messageOf } from '../../database/database.errors.js';
+import { DatabasePasswordMissingError, DatabaseTlsError, messageOf } from '../../database/database.errors.js';
 import { inspectWatchedTable, type WatchedTable } from '../../executions/watched-table.js';
 import { CommandLogger } from '../command-logger.js';
 import type { CommandRun } from '../command-run.js';
@@ -59,6 +59,10 @@ async function connect(found: Found, run: CommandRun): Promise<Outcome> {
     found.database = { configuration: found.configuration, dataSource };
     return await lookAtConnection(found.database);
   } catch (error) {
+    const { cause } = error as { cause?: unknown };
+    if (cause instanceof DatabaseTlsError || cause instanceof DatabasePasswordMissingError) {
+      return fail(cause.message, `correct DATABASE_URL: ${cause.remedy}`);
+    }
     const where = embedded ? '' : `${new URL(found.configuration.databaseUrl).host}: `;
     const remedy = embedded
       ? 'see the message; or set DATABASE_URL'

@@ -37,5 +37,7 @@ async function remedyFor(schema: string, dataSource: DataSource): Promise<string
     [schema],
   );
   const migrate = 'run "lapse migrate", or start the service, which does it too';
-  return mayCreate ? migrate : `let an owner run: CREATE SCHEMA "${schema}" AUTHORIZATION "${role}"; then ${migrate}`;
+  // Not CREATE SCHEMA … AUTHORIZATION, which only members of the role may run.
+  const grant = `CREATE SCHEMA IF NOT EXISTS "${schema}"; GRANT USAGE, CREATE ON SCHEMA "${schema}" TO "${role}";`;
+  return mayCreate ? migrate : `let the owner of the database run: ${grant} then ${migrate}`;
 }
