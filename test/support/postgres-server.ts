@@ -39,7 +39,7 @@ export class PostgresServer {
     const data = join(folder, 'data');
     const account = await ServerAccount.toRun(data);
     await account.takeOver(folder);
-    await account.reach([bin, join(bin, '../lib'), join(bin, '../share'), folder]);
+    await account.reach([bin, folder]);
     const init = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync'];
     const initdb = account.spawn(join(bin, 'initdb'), init, { stdio: 'ignore', detached: false });
     const [code] = await once(initdb, 'exit');
