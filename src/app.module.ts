@@ -8,6 +8,7 @@ import { AuditingFilter } from './audit/auditing.filter.js';
 import { ConfigModule } from './config/config.module.js';
 import type { Configuration } from './config/configuration.js';
 import { DatabaseModule } from './database/database.module.js';
+import { lockSettings } from './database/lock-settings.js';
 import { DropInModule } from './drop-in/drop-in.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HeldLocksModule } from './held-locks/held-locks.module.js';
@@ -28,11 +29,7 @@ export class AppModule {
         ConfigModule.for(configuration),
         DatabaseModule.for(dataSource),
         ScheduleModule.forRoot(),
-        LocksModule.for({
-          application: 'lapse',
-          databaseUrl: configuration.lockDatabaseUrl,
-          schema: configuration.schema,
-        }),
+        LocksModule.for(lockSettings(configuration)),
         HeldLocksModule,
         HttpModule,
         AccessModule,

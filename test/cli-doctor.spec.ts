@@ -227,7 +227,9 @@ test('a role that lacks privileges is told which, with the statements that an ow
     remedy: `let the owner of the table run:\nGRANT UPDATE ON "public".workflow_executions TO "${role}";`,
   });
   expect(of(examined, 'conversations').remedy).toContain('GRANT SELECT ON "public".conversations');
-  expect(of(examined, 'migrations').remedy).toContain(`CREATE SCHEMA "theirs" AUTHORIZATION "${role}"`);
+  expect(of(examined, 'migrations').remedy).toContain(
+    `CREATE SCHEMA IF NOT EXISTS "theirs"; GRANT USAGE, CREATE ON SCHEMA "theirs" TO "${role}";`,
+  );
   expect(examined.stdout).not.toContain('hunter2');
 });
 

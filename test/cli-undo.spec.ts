@@ -207,9 +207,12 @@ test('a role that may not install the guard is told which right it lacks, and gi
     expect([refused.code, install.code, remove.code]).toEqual([1, 0, 0]);
     expect(refused.stderr).toMatch(/it lacks membership of role ".+", which owns table "public"\.workflow_executions/);
     expect(refused.stdout.trim()).toBe(install.stdout.trim());
-    await pool.query(refused.stdout);
+    const sqlOf = ({ stdout }: { stdout: string }) => stdout.replace(/^\\set ON_ERROR_STOP on\n/, '');
+    await pool.query(sqlOf(refused));
     expect(await guard.status()).toBe('installed');
-    await pool.query(remove.stdout);
+    const refusedToo = await Command.run(['guard', 'remove'], { DATABASE_URL: role.url });
+    expect(refusedToo.stderr).toMatch(/may not remove the guard: it lacks membership of role ".+", which owns table/);
+    await pool.query(sqlOf(remove));
     expect(await guard.status()).toBe('missing');
   } finally {
     await role.drop();

@@ -8,13 +8,14 @@ const HELP = `
 The guard is a trigger on the watched table. It refuses (SQLSTATE LP001) to move an execution that Lapse timed out to any
 other status, so that a late approval can't run the tool; all other updates pass. It is opt-in, because the table is the
 host's: installing and removing it needs the rights of the table's owner, who owns the trigger's function. Lapse's own
-role should not have them: --print prints the SQL for the owner, and touches nothing.
+role should not have them: --print prints the SQL for the owner, and touches nothing. It is one transaction for psql, which
+ends with 3 if a statement fails; for another client, leave out the first line.
 
 "install" and "status" try a late approval on one row, and roll it back. A table on which the guard can't hold is refused.
 
 Examples:
   $ lapse guard install
-  $ lapse guard install --print | psql -v ON_ERROR_STOP=1 "$OWNER_URL" && lapse guard status
+  $ lapse guard install --print | psql "$OWNER_URL" && lapse guard status
 ${EXIT_CODES_HELP}`;
 
 const STATES = {
@@ -69,13 +70,14 @@ async function changeGuard(run: CommandRun, change: Change, { print, json }: Gua
   const { openApplication } = await import('./application.js');
   const { cliCaller, onRecord } = await import('./cli-caller.js');
   const { LateApprovalGuard } = await import('../timeouts/late-approval-guard.service.js');
+  const { asPsqlScript } = await import('../timeouts/late-approval-guard.sql.js');
   const { GuardNotPermittedError } = await import('../timeouts/timeouts.errors.js');
   const app = await openApplication(run);
   const guard = app.get(LateApprovalGuard, { strict: false });
   const caller = cliCaller(`guard.${change}`);
   await onRecord(app, caller, null, () => guard[change](caller)).catch((error: unknown) => {
     if (error instanceof GuardNotPermittedError && !json) {
-      printLine(error.script);
+      printLine(asPsqlScript(error.script));
     }
     throw error;
   });
@@ -120,8 +122,8 @@ function printReport({ state, tried, reason, exemptRoles }: GuardReport): void {
 /** Needs no database: what the SQL depends on is configured. */
 async function scriptOf(change: Change): Promise<string> {
   const { readConfiguration } = await import('../config/configuration.js');
-  const { asScript, installGuard, removeGuard } = await import('../timeouts/late-approval-guard.sql.js');
+  const { asPsqlScript, asScript, installGuard, removeGuard } = await import('../timeouts/late-approval-guard.sql.js');
   const { schema, watchedSchema } = readConfiguration();
   const statements = { install: installGuard, remove: removeGuard }[change];
-  return asScript(statements({ watched: `"${watchedSchema}"`, lapse: `"${schema}"` })).trimEnd();
+  return asPsqlScript(asScript(statements({ watched: `"${watchedSchema}"`, lapse: `"${schema}"` }))).trimEnd();
 }

@@ -70,9 +70,11 @@ export class Configuration {
 
   /** The same configuration, on the embedded server at `url`; a service gives it the admin key that its data directory keeps. */
   withEmbedded(server: { url: string; adminKey?: string }): Configuration {
+    // It listens on the loopback address alone, and speaks no TLS.
+    const url = `${server.url}?sslmode=disable`;
     return Object.assign(Object.create(Configuration.prototype), this, {
-      databaseUrl: server.url,
-      lockDatabaseUrl: server.url,
+      databaseUrl: url,
+      lockDatabaseUrl: url,
       adminKey: this.adminKey ?? server.adminKey,
     });
   }

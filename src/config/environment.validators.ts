@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { ValidateBy, type ValidationArguments } from 'class-validator';
 import { CronTime } from 'cron';
+import { databaseUrlFaults } from './database-address.js';
 import { type Duration, milliseconds, parseDuration } from './duration.js';
 
 /** A check of one environment variable; `allowed` completes the sentence "must be …". */
@@ -15,9 +16,16 @@ function variable(name: string, allowed: string, accepts: (value: string) => boo
   });
 }
 
-/** The value may hold a password, so the message doesn't repeat it. */
+/** The value may hold a password, so the message names parameters of it at most. */
 export const IsPostgresUrl = () =>
-  variable('isPostgresUrl', 'a URL such as postgres://user:password@host:5432/database', isPostgresUrl, true);
+  ValidateBy({
+    name: 'isPostgresUrl',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && databaseUrlFaults(value).length === 0,
+      defaultMessage: (found?: ValidationArguments) =>
+        `${found?.property} ${databaseUrlFaults(String(found?.value)).join('; it ')}`,
+    },
+  });
 
 export const IsSqlName = () =>
   variable('isSqlName', 'a name of letters, digits and underscores, at most 63, that starts with no digit', (value) =>
@@ -103,10 +111,6 @@ function isProxy(value: string): boolean {
   const family = isIP(address ?? '');
   const bitsFit = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
   return ['loopback', 'linklocal', 'uniquelocal'].includes(value) || (family !== 0 && bitsFit && more.length === 0);
-}
-
-function isPostgresUrl(value: string): boolean {
-  return URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol);
 }
 
 function isSchedule(value: string): boolean {

@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { DatabaseUnreachableError } from './database.errors.js';
+import { PostgresPool, type PostgresPoolConfig } from './postgres-pool.js';
 
 type Done = NonNullable<Parameters<pg.Pool['connect']>[0]>;
 
@@ -11,17 +12,17 @@ const SERVER_KEEPALIVES = `
   SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '20s'`;
 
 /**
- * The driver's pool, with two differences:
+ * The pool of a data source, with two differences:
  *
  * - A failed connection attempt is a DatabaseUnreachableError. If a server or a pooler accepts a connection and then
  *   closes it, the driver throws an Error without a code.
  * - `retireConnections()` replaces all connections that exist now. Idle ones are closed when they are next checked out.
  */
-export class ConnectErrorPool extends pg.Pool {
+export class ConnectErrorPool extends PostgresPool {
   private generation = 0;
   private readonly generations = new WeakMap<pg.PoolClient, number>();
 
-  constructor(options: pg.PoolConfig) {
+  constructor(options: PostgresPoolConfig) {
     super(options);
     this.on('connect', (client) => {
       this.generations.set(client, this.generation);

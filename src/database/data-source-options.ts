@@ -7,6 +7,7 @@ import { FailureEntity } from '../sweeps/failure.entity.js';
 import { SweepEntity } from '../sweeps/sweep.entity.js';
 import { POOL_SIZE } from './capacity.js';
 import { ConnectErrorPool } from './connect-error-pool.js';
+import { connectionOptions } from './connection-options.js';
 import { CreateLapseTables1763800000000 } from './migrations/1763800000000-create-lapse-tables.js';
 import { CreateAuditLog1763900000000 } from './migrations/1763900000000-create-audit-log.js';
 import { IndexLedger1764000000000 } from './migrations/1764000000000-index-ledger.js';
@@ -34,14 +35,19 @@ const SILENT: Logger = {
   log() {},
 };
 
-/** The one place where the connection, the entities and the migrations are named. */
-export function dataSourceOptions(configuration: Configuration) {
+/**
+ * The one place where the connection, the entities and the migrations are named.
+ *
+ * @param url of the database; that of the watched table unless given.
+ */
+export function dataSourceOptions(configuration: Configuration, url = configuration.databaseUrl) {
+  const connection = connectionOptions(url);
   return {
     type: 'postgres',
-    url: configuration.databaseUrl,
     schema: configuration.schema,
     driver: { ...pg, Pool: ConnectErrorPool },
-    applicationName: 'lapse',
+    ...(connection.database ? { database: connection.database } : {}),
+    applicationName: connection.application_name ?? 'lapse',
     entities: [ApiKeyEntity, AuditRecordEntity, FailureEntity, SweepEntity],
     migrations: [
       CreateLapseTables1763800000000,
@@ -60,6 +66,7 @@ export function dataSourceOptions(configuration: Configuration) {
     installExtensions: false,
     poolSize: POOL_SIZE,
     extra: {
+      ...connection,
       idleTimeoutMillis: IDLE_CONNECTION_MS,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,

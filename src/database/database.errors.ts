@@ -20,7 +20,8 @@ export class SchemaPermissionError extends Error {
   ) {
     super(
       `The database role may not create Lapse's tables in schema "${schema}" (${messageOf(cause)}); ` +
-        `let an owner run: CREATE SCHEMA "${schema}" AUTHORIZATION <the role in DATABASE_URL>`,
+        `let the owner of the database run: CREATE SCHEMA IF NOT EXISTS "${schema}"; ` +
+        `GRANT USAGE, CREATE ON SCHEMA "${schema}" TO <the role in DATABASE_URL>;`,
       { cause },
     );
     this.name = 'SchemaPermissionError';
@@ -51,6 +52,63 @@ export class DatabaseRefusedError extends Error {
   ) {
     super(`PostgreSQL refused the connection: ${messageOf(cause)}; check ${variable}`, { cause });
     this.name = 'DatabaseRefusedError';
+  }
+}
+
+/** TLS, as the URL asks for it, fails; waiting does not help. */
+export class DatabaseTlsError extends Error {
+  constructor(
+    readonly reason: string,
+    /** What a person can do. */
+    readonly remedy: string,
+    override readonly cause?: unknown,
+  ) {
+    super(`no TLS connection to PostgreSQL: ${reason}; ${remedy}`, { cause });
+    this.name = 'DatabaseTlsError';
+  }
+}
+
+/** The server answered that it speaks no TLS. */
+export class TlsNotOfferedError extends DatabaseTlsError {
+  constructor(cause: unknown) {
+    super('the server does not offer it', 'switch "ssl" on there, or use sslmode=prefer or sslmode=disable', cause);
+    this.name = 'TlsNotOfferedError';
+  }
+}
+
+/** A certificate or key that the URL names can't be used. */
+export class TlsFileError extends DatabaseTlsError {
+  constructor(reason: string, cause: unknown) {
+    super(
+      `${reason} (${messageOf(cause)})`,
+      'check the files that sslrootcert, sslcert, sslkey and sslcrl name',
+      cause,
+    );
+    this.name = 'TlsFileError';
+  }
+}
+
+/** The server asks for a password, and the URL has none. */
+export class DatabasePasswordMissingError extends Error {
+  /** What a person can do. */
+  readonly remedy = 'write it into the URL';
+
+  constructor() {
+    super(
+      'the server asks for a password, and the URL has none; write it there (PGPASSWORD and ~/.pgpass are not read)',
+    );
+    this.name = 'DatabasePasswordMissingError';
+  }
+}
+
+/** No connection can be had with the URL as it is, whatever the server does later. */
+export class DatabaseUrlUnusableError extends Error {
+  constructor(
+    readonly variable: string,
+    override readonly cause: DatabaseTlsError | DatabasePasswordMissingError,
+  ) {
+    super(`${variable}: ${cause.message}`, { cause });
+    this.name = 'DatabaseUrlUnusableError';
   }
 }
 

@@ -3,7 +3,14 @@ import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Configuration } from '../config/configuration.js';
 import { dataSourceOptions } from './data-source-options.js';
-import { DatabaseRefusedError, DatabaseUnreachableError, messageOf } from './database.errors.js';
+import {
+  DatabasePasswordMissingError,
+  DatabaseRefusedError,
+  DatabaseTlsError,
+  DatabaseUnreachableError,
+  DatabaseUrlUnusableError,
+  messageOf,
+} from './database.errors.js';
 import { migrate } from './migrate.js';
 import { isServerTrouble, sqlStateOf } from './sql-state.js';
 
@@ -14,7 +21,7 @@ const LONGEST_PAUSE_MS = 15_000;
  * Connects, waiting for as long as the server or the one that keeps the locks is away, and brings Lapse's own tables up to date.
  *
  * @param patienceMs how long to wait; for ever unless given.
- * @throws DatabaseRefusedError where waiting can't help (wrong password, unknown database).
+ * @throws DatabaseRefusedError, DatabaseUrlUnusableError if waiting can't help (wrong password, unknown certificate).
  * @throws DatabaseUnreachableError where it has waited for so long.
  * @throws SchemaPermissionError, MigrationsBusyError as `migrate` does.
  */
@@ -38,7 +45,7 @@ export async function openDatabase(
 /**
  * Connects, and touches nothing.
  *
- * @throws DatabaseRefusedError, DatabaseUnreachableError
+ * @throws DatabaseRefusedError, DatabaseUrlUnusableError, DatabaseUnreachableError
  */
 export async function connectPatiently(
   configuration: Configuration,
@@ -50,9 +57,12 @@ export async function connectPatiently(
   const logger = new Logger('Database');
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
-      return await new DataSource({ ...dataSourceOptions(configuration), url }).initialize();
+      return await new DataSource(dataSourceOptions(configuration, url)).initialize();
     } catch (error) {
       const { cause } = error instanceof DatabaseUnreachableError ? error : { cause: error };
+      if (cause instanceof DatabaseTlsError || cause instanceof DatabasePasswordMissingError) {
+        throw new DatabaseUrlUnusableError(variable, cause);
+      }
       const state = sqlStateOf(cause);
       if (state !== undefined && !isServerTrouble(state)) {
         throw new DatabaseRefusedError(variable, cause);

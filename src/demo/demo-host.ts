@@ -1,7 +1,9 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Configuration } from '../config/configuration.js';
+import { connectionOptions } from '../database/connection-options.js';
+import { PostgresPool } from '../database/postgres-pool.js';
 import { AGENTS, PROJECTS, TENANTS } from './demo-cast.js';
 
 const STEP_MS = 500;
@@ -26,7 +28,8 @@ export class DemoHost {
   }
 
   static async start(configuration: Configuration): Promise<DemoHost> {
-    const pool = new pg.Pool({ connectionString: configuration.databaseUrl, application_name: 'demo-host', max: 2 });
+    const connection = connectionOptions(configuration.databaseUrl);
+    const pool = new PostgresPool({ ...connection, application_name: 'demo-host', max: 2 });
     const schema = `"${configuration.watchedSchema}"`;
     const host = new DemoHost(pool, `${schema}.workflow_executions`, `${schema}.conversations`);
     await host.forgetSomeAlready(configuration.approvalTimeout / 1000);

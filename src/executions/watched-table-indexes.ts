@@ -1,11 +1,19 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { queryOnce } from '../database/short-transaction.js';
-import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../database/sql-state.js';
+import { queryAll, queryOnce, type TransactionLimits } from '../database/short-transaction.js';
+import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from './watched-table.js';
+import { type PlanNode, type Relation, unservedRelations } from './watched-table-plan.js';
 
-const SERVING = [
+interface Sweep {
+  purpose: string;
+  /** Of the name of the recommended index. */
+  suffix: string;
+  columns: readonly string[];
+}
+
+const SWEEPS: readonly Sweep[] = [
   {
     purpose: 'sweeps of the whole platform',
     suffix: 'suspended',
@@ -16,26 +24,35 @@ const SERVING = [
     suffix: 'suspended_by_tenant',
     columns: ['tenant_id', 'updated_at', 'project_id', 'id'],
   },
-] as const;
+];
 
-/** An index that sweeping wants, with the commands that create it where it is missing: one for each partition. */
-interface MissingIndex {
+/** An index that sweeping wants, with the commands that create it: for each table or partition that lacks it. */
+export interface MissingIndex {
   purpose: string;
   commands: string[];
 }
 
-interface FoundIndex {
-  /** Qualified, and quoted where it has to be. */
-  table: string;
-  /** The bare name of the same table. */
-  name: string;
-  columns: string[] | null;
-  predicate: string | null;
-}
+/** Why nothing can be said of the indexes. */
+export type Unknown = 'locked' | 'not permitted' | 'too slow';
 
-const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
+/** Planning a statement on thousands of partitions takes seconds. */
+const LIMITS: TransactionLimits = { statementTimeout: 10_000, lockTimeout: 1_000, plans: 'any' };
 
-/** Finds out which indexes sweeping wants, since only the owner of the watched table may create them. */
+/**
+ * Leaves the planner nothing but an index, if one serves: on a small table it would read the whole, whatever indexes there
+ * are. Sorting stays allowed, so that of several partitions only that one sorts which has to.
+ */
+const PLAN_SETTINGS = `
+  SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_tidscan = off;
+  SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_sort = on;
+  SET LOCAL enable_partition_pruning = on; SET LOCAL max_parallel_workers_per_gather = 0`;
+
+const MAX_NAME_LENGTH = 63;
+
+/**
+ * Finds out which indexes sweeping lacks, since only the owner of the watched table may create them. PostgreSQL is asked
+ * how it would run a sweep's search: an index that looks right by its name or its columns may still not serve it.
+ */
 @Injectable()
 export class WatchedTableIndexes implements OnApplicationBootstrap {
   private readonly logger = new Logger('WatchedTable');
@@ -45,68 +62,96 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
     private readonly watched: WatchedTable,
   ) {}
 
-  /** Whether an index is missing is only said: a table that is locked just now doesn't keep the service from starting. */
+  /** A missing index is only a warning, and a table that can't be looked at just now doesn't keep the service from starting. */
   async onApplicationBootstrap(): Promise<void> {
     for (const concern of this.watched.concerns) {
       this.logger.warn(`${this.watched.name}: ${concern}`);
     }
-    for (const { purpose, commands } of (await this.missingUnlessLocked()) ?? []) {
-      this.logger.warn(
-        `An index for ${purpose} is missing: each reads the whole table. To create it: ${commands.join('; ')};`,
-      );
+    const missing = await this.missingIfKnown();
+    for (const { purpose, commands } of typeof missing === 'string' ? [] : missing) {
+      this.logger.warn(`No index serves ${purpose}: each reads the whole table. To create it: ${commands.join('; ')};`);
     }
   }
 
-  /** Undefined if the table is locked: PostgreSQL opens it to write down the condition of an index. */
-  async missingUnlessLocked(): Promise<MissingIndex[] | undefined> {
-    return this.missing().catch((error: unknown) => {
-      if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) {
-        throw error;
+  async missingIfKnown(): Promise<MissingIndex[] | Unknown> {
+    try {
+      return await this.missing();
+    } catch (error) {
+      switch (sqlStateOf(error)) {
+        case LOCK_NOT_AVAILABLE:
+          return 'locked';
+        case INSUFFICIENT_PRIVILEGE:
+          return 'not permitted';
+        case QUERY_CANCELED:
+          return 'too slow';
+        default:
+          throw error;
       }
-      return undefined;
-    });
+    }
   }
 
   async missing(): Promise<MissingIndex[]> {
-    const indexes = await this.indexesOfEachPartition();
-    const tables = new Map(indexes.map(({ table, name }) => [table, name]));
-    return SERVING.map(({ purpose, suffix, columns }) => ({
-      purpose,
-      commands: [...tables]
-        .filter(([table]) => !indexes.some((index) => index.table === table && serves(index, columns)))
-        .map(([table, name]) => createIndex(table, `${name}_${suffix}`, columns)),
-    })).filter(({ commands }) => commands.length > 0);
+    const missing: MissingIndex[] = [];
+    for (const sweep of SWEEPS) {
+      const commands: string[] = [];
+      for (const relation of unservedRelations(await this.planOf(sweep))) {
+        commands.push(...(await this.commandsFor(relation, sweep)));
+      }
+      if (commands.length > 0) {
+        missing.push({ purpose: sweep.purpose, commands });
+      }
+    }
+    return missing;
   }
 
-  /** One row per valid index of each table that holds rows; a table without any comes with null columns. */
-  private indexesOfEachPartition(): Promise<FoundIndex[]> {
-    return queryOnce(
+  /**
+   * Of the search of a sweep: see OverdueExecutionsRepository. That of one tenant is asked for in the order of all tenants:
+   * with a tenant given, an index that begins with another column would seem to do, and be walked through all tenants.
+   */
+  private async planOf({ columns }: Sweep): Promise<PlanNode> {
+    const { watched } = this;
+    const start = columns.map((column) => (column === 'updated_at' ? watched.asUpdatedAt('to_timestamp(0)') : `''`));
+    const sorted = columns.map((column) => `e.${column}`).join(', ');
+    const [row] = await queryAll<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(this.dataSource, LIMITS, [
+      [PLAN_SETTINGS],
+      [
+        `EXPLAIN (FORMAT JSON, VERBOSE)
+         SELECT FROM ${watched.name} e
+          WHERE ${watched.isOverdue('e', 'now()', '1')} AND (${sorted}) > (${start.join(', ')})
+          ORDER BY ${sorted} LIMIT 1`,
+      ],
+    ]);
+    return (row as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan;
+  }
+
+  /** An index of that name that PostgreSQL could not finish has to go first; another one keeps its name. */
+  private async commandsFor({ schema, name }: Relation, { suffix, columns }: Sweep): Promise<string[]> {
+    const names = ['', '_2', '_3', '_4'].map((number) => nameOf(name, `_${suffix}${number}`));
+    const taken = await queryOnce<{ name: string; unfinished: boolean }>(
       this.dataSource,
       LIMITS,
-      `SELECT format('%I.%I', n.nspname, c.relname) AS table, c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate,
-              (SELECT array_agg(a.attname::text ORDER BY k.place)
-                 FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
-                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                WHERE k.place <= i.indnkeyatts) AS columns
-         FROM (SELECT $1::regclass AS relid WHERE NOT $2::boolean
-               UNION ALL SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf AND $2::boolean) leaf
-         JOIN pg_class c ON c.oid = leaf.relid
-         JOIN pg_namespace n ON n.oid = c.relnamespace
-         LEFT JOIN pg_index i ON i.indrelid = leaf.relid AND i.indisvalid`,
-      [this.watched.name, this.watched.partitioned],
+      `SELECT c.relname AS name, coalesce(NOT i.indisvalid AND t.relname = $3 AND t.relkind <> 'p', false) AS unfinished
+         FROM pg_catalog.pg_class c
+         LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+         LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+        WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relname = ANY ($2::text[])`,
+      [schema, names, name],
     );
+    const free = names.find((candidate) => !taken.some((other) => other.name === candidate && !other.unfinished));
+    const index = free ?? (names[0] as string);
+    const on = `${quoted(schema)}.${quoted(name)}`;
+    const create = `CREATE INDEX CONCURRENTLY ${quoted(index)} ON ${on} (${columns.join(', ')}) WHERE status = 'suspended'`;
+    return taken.some((other) => other.name === index && other.unfinished)
+      ? [`DROP INDEX CONCURRENTLY ${quoted(schema)}.${quoted(index)}`, create]
+      : [create];
   }
 }
 
-/** Partial on suspended rows, or whole and led by the status: PostgreSQL can walk either in the order of a sweep. */
-function serves(index: FoundIndex, columns: readonly string[]): boolean {
-  const found = index.columns ?? [];
-  const isPartial = /^\(?\(?\(?status\)?(::text)? = 'suspended'/.test(index.predicate ?? '');
-  const wanted = isPartial ? columns : ['status', ...columns];
-  return (isPartial || index.predicate === null) && wanted.every((column, at) => found[at] === column);
+/** PostgreSQL would cut a longer name at its end, where the names of two indexes differ. */
+function nameOf(table: string, suffix: string): string {
+  return table.replaceAll('"', '').slice(0, MAX_NAME_LENGTH - suffix.length) + suffix;
 }
 
-function createIndex(table: string, index: string, columns: readonly string[]): string {
-  const name = /^[a-z_][a-z0-9_]{0,62}$/.test(index) ? index : `"${index.replaceAll('"', '')}"`;
-  return `CREATE INDEX CONCURRENTLY ${name} ON ${table} (${columns.join(', ')}) WHERE status = 'suspended'`;
+function quoted(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }

@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Pool, type PoolClient, type QueryResult } from 'pg';
+import { Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
 import { advisoryLockKey } from './advisory-lock-key.js';
 import { HeldLock } from './held-lock.js';
 import { assertUsable, LockSettings } from './lock-settings.js';
@@ -26,8 +26,7 @@ export class LockConnections implements OnApplicationShutdown {
   /** @throws LockSettingsInvalidError */
   constructor(readonly settings: LockSettings) {
     assertUsable(settings);
-    this.pool = new Pool({
-      connectionString: settings.databaseUrl,
+    const options: PoolConfig = {
       application_name: `${settings.application}-locks`,
       max: MOST_CONNECTIONS,
       idleTimeoutMillis: IDLE_CONNECTION_MS,
@@ -35,7 +34,8 @@ export class LockConnections implements OnApplicationShutdown {
       query_timeout: ANSWER_WITHIN_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
-    });
+    };
+    this.pool = settings.createPool?.(options) ?? new Pool({ connectionString: settings.databaseUrl, ...options });
     this.pool.on('error', (error) => {
       if (!this.ending) {
         this.logger.warn(`An idle lock connection ended: ${error.message}`);

@@ -1,3 +1,4 @@
+import type { Pool, PoolConfig } from 'pg';
 import { LockSettingsInvalidError } from './locks.errors.js';
 
 /** Where locks are kept, and what tells them from other programs' locks there. Injected by its class. */
@@ -7,6 +8,8 @@ export abstract class LockSettings {
   abstract readonly application: string;
   /** Installations of one application beside each other in a database differ in their schema. */
   abstract readonly schema: string;
+  /** Makes the pool of connections to `databaseUrl`, for settings that the driver can't read from a URL. */
+  readonly createPool?: (options: PoolConfig) => Pool;
 }
 
 /**

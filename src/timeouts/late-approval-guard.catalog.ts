@@ -11,8 +11,8 @@ export interface GuardCatalog {
   fault: string | null;
   /** Roles whose sessions fire no trigger, because of their `session_replication_role`. */
   exemptRoles: string[];
-  /** The right that the connected role lacks to install the guard, or null. */
-  lackedRight: string | null;
+  /** The right that the connected role lacks to install the guard, and to remove it; null if it lacks none. */
+  lackedRight: Record<'install' | 'remove', string | null>;
 }
 
 /** The watched table, or what is below it: a partition, or a table that inherits from it. */
@@ -56,7 +56,7 @@ export async function readGuardCatalog(transaction: QueryRunner, watched: Watche
     ...stateOf(relations, rights.owner),
     obstacle: relations.map(obstacleOf).find((obstacle) => obstacle !== null) ?? null,
     exemptRoles: rights.exemptRoles,
-    lackedRight: lackedRight(rights, watched),
+    lackedRight: { install: lackedToInstall(rights, watched), remove: lackedOwnership(rights, watched) },
   };
 }
 
@@ -100,12 +100,21 @@ function obstacleOf({ name, isRoot, kind, isPartition, laterTrigger, updateRule 
   return null;
 }
 
-function lackedRight(rights: Rights, watched: WatchedTable): string | null {
+/** Dropping a trigger or a function is for owners: no privilege on either allows it. */
+function lackedOwnership(rights: Rights, watched: WatchedTable): string | null {
   if (!rights.isMember) {
     return `membership of role "${rights.owner}", which owns table ${watched.name}`;
   }
   if (rights.foreignOwner !== null) {
     return `ownership of function "${watched.schema}".${GUARD_FUNCTION}(), which belongs to role "${rights.foreignOwner}"`;
+  }
+  return null;
+}
+
+function lackedToInstall(rights: Rights, watched: WatchedTable): string | null {
+  const ownership = lackedOwnership(rights, watched);
+  if (ownership !== null) {
+    return ownership;
   }
   if (!rights.mayCreate) {
     return `CREATE on schema "${watched.schema}"`;

@@ -8,7 +8,7 @@ import { schemaOf } from '../database/schema-of.js';
 import { inShortTransaction } from '../database/short-transaction.js';
 import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, sqlStateOf } from '../database/sql-state.js';
 import { WatchedTable } from '../executions/watched-table.js';
-import { readGuardCatalog } from './late-approval-guard.catalog.js';
+import { type GuardCatalog, readGuardCatalog } from './late-approval-guard.catalog.js';
 import {
   asScript,
   GUARD_LOCK_TIMEOUT_MS,
@@ -55,9 +55,7 @@ export class LateApprovalGuard {
       if (obstacle !== null) {
         throw new GuardIneffectiveError(this.watched.name, obstacle);
       }
-      if (lackedRight !== null) {
-        throw new GuardNotPermittedError('install', lackedRight, asScript(this.statements.install));
-      }
+      this.assertPermitted('install', lackedRight);
       await this.run('install', transaction);
       const { state, reason } = await reportOnGuard(transaction, this.watched, this.schema);
       if (state !== 'installed') {
@@ -68,7 +66,13 @@ export class LateApprovalGuard {
 
   /** Removing what isn't there changes nothing. @throws GuardNotPermittedError, WatchedTableBusyError */
   async remove(by: Caller): Promise<void> {
-    await this.change(by, (transaction) => this.run('remove', transaction));
+    await this.change(by, async (transaction) => {
+      const { state, lackedRight } = await readGuardCatalog(transaction, this.watched);
+      if (state !== 'missing') {
+        this.assertPermitted('remove', lackedRight);
+      }
+      await this.run('remove', transaction);
+    });
   }
 
   /** What `examine` reports, in one word. */
@@ -98,6 +102,13 @@ export class LateApprovalGuard {
         }
         await delay(RETRY_DELAY_MS);
       }
+    }
+  }
+
+  private assertPermitted(what: 'install' | 'remove', lackedRight: GuardCatalog['lackedRight']): void {
+    const right = lackedRight[what];
+    if (right !== null) {
+      throw new GuardNotPermittedError(what, right, asScript(this.statements[what]));
     }
   }
 

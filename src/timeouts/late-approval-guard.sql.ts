@@ -98,7 +98,7 @@ END
  */
 export function installGuard(schemas: GuardSchemas): GuardStatement[] {
   const [table, guard] = [tableIn(schemas), functionIn(schemas)];
-  const owned = `to own function ${guard}`;
+  const owned = `membership of the role that owns function ${guard}`;
   return [
     {
       right: `CREATE on schema ${schemas.watched}`,
@@ -121,8 +121,11 @@ export function installGuard(schemas: GuardSchemas): GuardStatement[] {
 export function removeGuard(schemas: GuardSchemas): GuardStatement[] {
   const [table, guard] = [tableIn(schemas), functionIn(schemas)];
   return [
-    { right: `to own table ${table}`, sql: `DROP TRIGGER IF EXISTS ${GUARD_TRIGGER} ON ${table}` },
-    { right: `to own function ${guard}`, sql: `DROP FUNCTION IF EXISTS ${guard}` },
+    {
+      right: `membership of the role that owns table ${table}`,
+      sql: `DROP TRIGGER IF EXISTS ${GUARD_TRIGGER} ON ${table}`,
+    },
+    { right: `membership of the role that owns function ${guard}`, sql: `DROP FUNCTION IF EXISTS ${guard}` },
     { right: '', sql: dropOlder(schemas) },
   ];
 }
@@ -130,7 +133,12 @@ export function removeGuard(schemas: GuardSchemas): GuardStatement[] {
 /** How long a statement may wait for the table, on which everybody else would wait behind it. */
 export const GUARD_LOCK_TIMEOUT_MS = 1_000;
 
-/** For somebody else to run. */
+/** The same for psql, which would otherwise go on after an error, and end with 0. */
+export function asPsqlScript(script: string): string {
+  return `\\set ON_ERROR_STOP on\n${script}`;
+}
+
+/** For another role to run: all of it or nothing. */
 export function asScript(statements: readonly GuardStatement[]): string {
   const lockTimeout = `SET LOCAL lock_timeout = '${GUARD_LOCK_TIMEOUT_MS}ms'`;
   return ['BEGIN', lockTimeout, ...statements.map(({ sql }) => sql), 'COMMIT'].map((sql) => `${sql};\n`).join('');
@@ -145,10 +153,17 @@ function giveToOwner(table: string, guard: string): string {
 END $owner$`;
 }
 
-/** The function of an older guard, in Lapse's schema. If another role owns it, it stays behind, and nothing calls it. */
+/**
+ * The function of an older guard, in Lapse's schema. If another role owns it, it stays behind, and nothing calls it. The
+ * catalogue is asked first, because DROP needs USAGE on the schema even if there is nothing to drop.
+ */
 function dropOlder({ lapse }: GuardSchemas): string {
   return `DO $older$ BEGIN
-  DROP FUNCTION IF EXISTS ${lapse}.guard_timeouts();
+  IF EXISTS (SELECT FROM pg_catalog.pg_proc p
+              WHERE p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace('${lapse}')::pg_catalog.oid
+                AND p.proname OPERATOR(pg_catalog.=) 'guard_timeouts') THEN
+    DROP FUNCTION IF EXISTS ${lapse}.guard_timeouts();
+  END IF;
 EXCEPTION WHEN insufficient_privilege OR dependent_objects_still_exist THEN
   RAISE NOTICE 'The function of an older guard, ${lapse}.guard_timeouts(), is left behind: %', SQLERRM;
 END $older$`;

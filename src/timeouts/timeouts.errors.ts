@@ -33,8 +33,8 @@ export class GuardNotPermittedError extends Error {
     cause?: unknown,
   ) {
     super(
-      `The database role may not ${what} the guard: it lacks ${right}. Have the owner of the table or a superuser run ` +
-        `the SQL that "lapse guard ${what} --print" prints`,
+      `The database role may not ${what} the guard: it lacks ${right}. As the owner of the table, or as a superuser, run: ` +
+        `lapse guard ${what} --print | psql "$OWNER_URL"`,
       { cause },
     );
     this.name = 'GuardNotPermittedError';

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../../config/configuration.errors.js';
 import { type Configuration, readConfiguration } from '../../config/configuration.js';
 import { dataSourceOptions } from '../../database/data-source-options.js';
-import { messageOf } from '../../database/database.errors.js';
+import { DatabasePasswordMissingError, DatabaseTlsError, messageOf } from '../../database/database.errors.js';
 import { EmbeddedPostgresMissingError } from '../../database/embedded-postgres/embedded-postgres.errors.js';
 import { rehearseMigration } from '../../database/migrate.js';
 import { inspectWatchedTable, type WatchedTable } from '../../executions/watched-table.js';
@@ -68,6 +68,10 @@ async function connect(found: Found, run: CommandRun): Promise<Outcome> {
         'set DATABASE_URL; or set LAPSE_DATA_DIR to the data directory of a service, or start one with "lapse serve", ' +
           'which creates it',
       );
+    }
+    const { cause } = error as { cause?: unknown };
+    if (cause instanceof DatabaseTlsError || cause instanceof DatabasePasswordMissingError) {
+      return fail(cause.message, `correct DATABASE_URL: ${cause.remedy}`);
     }
     const where = embedded ? '' : `${new URL(found.configuration.databaseUrl).host}: `;
     const remedy = embedded

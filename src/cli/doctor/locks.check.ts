@@ -1,3 +1,4 @@
+import { lockSettings } from '../../database/lock-settings.js';
 import { LockConnections } from '../../locks/lock-connections.js';
 import { proveLocks } from '../../locks/lock-proof.js';
 import { LocksUnreliableError } from '../../locks/locks.errors.js';
@@ -8,11 +9,12 @@ import { fail, ok, skip } from './finding.js';
 export const locksCheck: Check = {
   name: 'locks',
   needs: 'configuration',
-  async look({ lockDatabaseUrl, databaseUrl, schema }, isConnected) {
+  async look(configuration, isConnected) {
+    const { lockDatabaseUrl, databaseUrl } = configuration;
     if (lockDatabaseUrl === databaseUrl && !isConnected) {
       return skip('there is no connection');
     }
-    const connections = new LockConnections({ application: 'lapse', databaseUrl: lockDatabaseUrl, schema });
+    const connections = new LockConnections(lockSettings(configuration));
     const variable = lockDatabaseUrl === databaseUrl ? 'DATABASE_URL' : 'LAPSE_LOCK_DATABASE_URL';
     try {
       await proveLocks(lockDatabaseUrl, connections);

@@ -47,8 +47,9 @@ async function executedMigrations(dataSource: DataSource): Promise<string[]> {
 
 async function remedyFor(schema: string, dataSource: DataSource): Promise<string> {
   const { role } = await queryRow<{ role: string }>(dataSource, RECORD_LIMITS, 'SELECT current_user AS role', []);
+  // Not CREATE SCHEMA … AUTHORIZATION, which only members of the role may run.
   return (
-    `let an owner run: CREATE SCHEMA "${schema}" AUTHORIZATION "${role}"; if the schema exists: ` +
-    `GRANT USAGE, CREATE ON SCHEMA "${schema}" TO "${role}", and ALTER … OWNER TO "${role}" for the tables in it`
+    `let the owner of the database run: CREATE SCHEMA IF NOT EXISTS "${schema}"; ` +
+    `GRANT USAGE, CREATE ON SCHEMA "${schema}" TO "${role}"; the tables in it, if any, must belong to "${role}"`
   );
 }

@@ -1,5 +1,6 @@
 import type { Configuration } from '../../config/configuration.js';
 import { formatDuration } from '../../config/duration.js';
+import { lockSettings } from '../../database/lock-settings.js';
 import { rfc3339 } from '../../database/moments.js';
 import { sqlStateOf } from '../../database/sql-state.js';
 import { LockConnections } from '../../locks/lock-connections.js';
@@ -71,8 +72,8 @@ function lastGoodOf(record: ScheduleRecord | undefined): string {
     : '';
 }
 
-async function ownerOf({ lockDatabaseUrl, schema }: Configuration): Promise<LockOwner> {
-  const connections = new LockConnections({ application: 'lapse', databaseUrl: lockDatabaseUrl, schema });
+async function ownerOf(configuration: Configuration): Promise<LockOwner> {
+  const connections = new LockConnections(lockSettings(configuration));
   try {
     return (await findHolder(connections, LOCK_NAME)) ?? 'nobody';
   } catch {

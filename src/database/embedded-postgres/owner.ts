@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { PostgresClient } from '../postgres-client.js';
 import { ROLE } from './directory.js';
 import { holdsWithin } from './postmaster.js';
 
@@ -69,15 +70,16 @@ export async function ensureDatabase(client: pg.Client, name: string): Promise<v
 }
 
 function clientOf(server: { port: number; password: string }): OwnerConnection {
-  const client = new pg.Client({
+  const client = new PostgresClient({
     host: '127.0.0.1',
     port: server.port,
     user: ROLE,
     password: server.password,
     database: 'postgres',
+    ssl: false,
     application_name: 'lapse-embedded-owner',
     connectionTimeoutMillis: 5_000,
-  }) as OwnerConnection;
+  }) as unknown as OwnerConnection;
   // The server may go away at any time, by our own stop for one; without a listener that would end this process.
   client.on('error', () => {});
   return client;
