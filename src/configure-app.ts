@@ -3,6 +3,7 @@ import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
+import { trustProxies } from './access/client-address.js';
 import { Configuration } from './config/configuration.js';
 import { serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
@@ -42,7 +43,7 @@ export async function createApp(module: DynamicModule): Promise<NestExpressAppli
 function configure(express: NestExpressApplication, adapter: DrainingAdapter): void {
   const { docs, corsOrigins, trustedProxies } = express.get(Configuration);
   express.disable('x-powered-by');
-  express.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
+  express.set('trust proxy', trustProxies(trustedProxies));
   limit(express.getHttpServer());
   express.use(express.get(StalledReaders).cut);
   express.use(giveRequestId);

@@ -3,6 +3,7 @@ import { Reflector } from '@nestjs/core';
 import { ACCESS, type Access, AUDITED } from './access.decorators.js';
 import { UnauthenticatedError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
+import { clientAddress } from './client-address.js';
 import { FailedAttempts } from './failed-attempts.js';
 import type { GuardedRequest, Principal } from './principal.js';
 
@@ -30,7 +31,7 @@ export class AuthenticationGuard implements CanActivate {
     Object.assign(request, { action, credential });
     const principal = access && (await this.authenticate(access, credential));
     if (!principal) {
-      await this.failedAttempts.count(request.ip ?? '');
+      await this.failedAttempts.count(clientAddress(request));
       throw new UnauthenticatedError();
     }
     Object.assign(request, { principal, scope: principal.scope });
