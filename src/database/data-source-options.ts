@@ -14,6 +14,7 @@ import { IndexFailures1764100000000 } from './migrations/1764100000000-index-fai
 import { RecordReopenings1764200000000 } from './migrations/1764200000000-record-reopenings.js';
 import { RecordRowsAsLeft1764300000000 } from './migrations/1764300000000-record-rows-as-left.js';
 import { CountByPartition1764400000000 } from './migrations/1764400000000-count-by-partition.js';
+import { IndexHistories1764500000000 } from './migrations/1764500000000-index-histories.js';
 
 /** For statements outside short transactions, such as migrations; those inside have a limit of their own. */
 const QUERY_TIMEOUT_MS = 45_000;
@@ -49,6 +50,7 @@ export function dataSourceOptions(configuration: Configuration) {
       RecordReopenings1764200000000,
       RecordRowsAsLeft1764300000000,
       CountByPartition1764400000000,
+      IndexHistories1764500000000,
     ],
     migrationsTableName: 'migrations',
     logger: SILENT,

@@ -52,6 +52,13 @@ export class UndoCountsDto {
   @ApiProperty({ type: 'integer', description: 'Somebody had reopened it before' }) alreadyReopened!: number;
 }
 
+@ApiSchema({ name: 'PausedExecutions' })
+export class PausedDto {
+  @ApiProperty({ type: 'integer', example: 3 }) executions!: number;
+  @ApiProperty({ format: 'date-time', description: 'When the first of them is tried again' }) nextTryAt!: string;
+  @ApiProperty({ format: 'date-time', description: 'From then on all of them may be tried again' }) until!: string;
+}
+
 @ApiSchema({ name: 'Sweep' })
 export class SweepDto {
   @ApiProperty({ format: 'uuid' }) id!: string;
@@ -71,6 +78,14 @@ export class SweepDto {
   @ApiProperty({ type: SweepCountsDto }) counts!: SweepCountsDto;
   @ApiProperty({ type: UndoCountsDto, nullable: true, description: 'Of an undo; null for a sweep that times out' })
   undone!: UndoCountsDto | null;
+  @ApiProperty({
+    type: PausedDto,
+    nullable: true,
+    description:
+      'Executions that this sweep failed to time out and that wait for another attempt: until then no sweep touches them. ' +
+      'Null if there are none, or once they were tried again',
+  })
+  paused!: PausedDto | null;
   @ApiProperty({ format: 'date-time', description: 'What was overdue at this moment of the database clock' })
   cutoff!: string;
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
@@ -96,6 +111,7 @@ export class SweepDto {
       requestedBy: sweep.requestedBy,
       counts: { timedOut, skipped, failed, total },
       undone: undoes === null ? null : { reopened, changedSince, gone, alreadyReopened },
+      paused: null,
       cutoff: rfc3339(sweep.cutoff),
       startedAt: rfc3339(startedAt),
       finishedAt: rfc3339OrNull(finishedAt),

@@ -14,6 +14,7 @@ import { asUnavailable, begin, waitFor } from './begun-sweep.js';
 import { RequestedSweeps } from './requested-sweeps.service.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
+import { SweepPauses } from './sweep-pauses.service.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import type { ListSweepsQuery, RequestSweepBody } from './sweeps.dto.js';
@@ -35,6 +36,7 @@ export class SweepsService {
     private readonly runner: SweepRunner,
     private readonly requested: RequestedSweeps,
     private readonly sweeps: SweepsRepository,
+    private readonly pauses: SweepPauses,
     private readonly auditLog: AuditLogService,
     private readonly pages: Pages,
   ) {}
@@ -105,7 +107,9 @@ export class SweepsService {
 
   /** @throws SweepNotFoundError */
   async get(scope: TenantScope, id: string): Promise<SweepDto> {
-    return SweepDto.from(await this.find(scope, id));
+    const sweep = SweepDto.from(await this.find(scope, id));
+    const [answer = sweep] = await this.pauses.addTo(scope, [sweep]);
+    return answer;
   }
 
   /** @throws SweepNotFoundError */
@@ -117,13 +121,14 @@ export class SweepsService {
     return sweep;
   }
 
-  list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
-    return this.pages.page(caller, query, {
+  async list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
+    const page = await this.pages.page(caller, query, {
       name: 'sweeps',
       rows: (limit, after) => this.sweeps.list(caller.scope, query, limit, after),
       positionOf: ({ position }) => position,
       toItem: SweepDto.from,
     });
+    return { ...page, items: await this.pauses.addTo(caller.scope, page.items) };
   }
 
   /**

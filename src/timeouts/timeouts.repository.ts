@@ -89,6 +89,7 @@ export class TimeoutsRepository {
         columns: `${COLUMNS}, ${undoId === undefined ? 'NULL AS outcome, NULL AS failure' : 'e.outcome, e.failure'}`,
         served: [
           ...(sweepId === undefined ? ofTenant : [`e.sweep_id = ${parameters.add(sweepId)}::uuid`]),
+          ...equalities({ execution_id: executionId }, parameters),
           ...(resurrected ? ['e.resurrected_at IS NOT NULL'] : []),
           ...(from === undefined ? [] : [`e.id >= ${leastIdAt(`${at(from)} - ${ID_IS_WITHIN}`)}`]),
           ...(to === undefined ? [] : [`e.id < ${leastIdAt(`${at(to)} + ${ID_IS_WITHIN}`)}`]),
@@ -96,10 +97,7 @@ export class TimeoutsRepository {
         unserved: [
           ...(sweepId === undefined ? [] : ofTenant),
           ...(resurrected === false ? ['e.resurrected_at IS NULL'] : []),
-          ...equalities(
-            { project_id: projectId, agent_id: agentId, tool_name: toolName, execution_id: executionId },
-            parameters,
-          ),
+          ...equalities({ project_id: projectId, agent_id: agentId, tool_name: toolName }, parameters),
           ...(from === undefined ? [] : [`e.timed_out_at >= ${at(from)}`]),
           ...(to === undefined ? [] : [`e.timed_out_at < ${at(to)}`]),
         ],
