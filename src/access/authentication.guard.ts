@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ACCESS, type Access, AUDITED } from './access.decorators.js';
-import { UnauthenticatedError } from './access.errors.js';
+import { CronRouteClosedError, UnauthenticatedError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
 import { clientAddress } from './client-address.js';
 import { FailedAttempts } from './failed-attempts.js';
@@ -19,7 +19,7 @@ export class AuthenticationGuard implements CanActivate {
     private readonly failedAttempts: FailedAttempts,
   ) {}
 
-  /** @throws UnauthenticatedError, TooManyFailuresError, IssuerUnavailableError */
+  /** @throws UnauthenticatedError, CronRouteClosedError, TooManyFailuresError, IssuerUnavailableError */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const access = this.reflector.get<Access | undefined>(ACCESS, context.getHandler());
     if (access?.to === 'all') {
@@ -32,7 +32,9 @@ export class AuthenticationGuard implements CanActivate {
     const principal = access && (await this.authenticate(access, credential));
     if (!principal) {
       await this.failedAttempts.count(clientAddress(request));
-      throw new UnauthenticatedError();
+      throw access?.to === 'cron' && !this.authenticator.isCronOpen
+        ? new CronRouteClosedError()
+        : new UnauthenticatedError();
     }
     Object.assign(request, { principal, scope: principal.scope });
     return true;
