@@ -19,7 +19,7 @@ export async function announce(app: INestApplication, configuration: Configurati
 
 function banner(url: string, configuration: Configuration): string {
   const { dataDirectory, adminKey, approvalTimeout, sweepCron, demo, docs } = configuration;
-  const curl = `curl -X POST ${url}/v1/sweeps -H 'Authorization: Bearer ${adminKey}'`;
+  const curl = `curl -X POST ${url}/v1/sweeps -H 'Authorization: Bearer ${adminKey}' -d '{}'`;
   return `
   Lapse is running with a PostgreSQL of its own.
 

@@ -39,6 +39,7 @@ interface Response {
 
 export interface Operation {
   operationId: string;
+  tags?: string[];
   method: string;
   path: string;
   parameters: Parameter[];
