@@ -16,6 +16,7 @@ import { HttpModule } from './http/http.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { UnexpectedQuery } from './http/unexpected-query.interceptor.js';
 import { LocksModule } from './locks/locks.module.js';
+import { StartPageModule } from './start-page/start-page.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
 import { TimeoutsModule } from './timeouts/timeouts.module.js';
 
@@ -38,6 +39,7 @@ export class AppModule {
         TimeoutsModule,
         DropInModule,
         HealthModule,
+        StartPageModule,
       ],
       providers: [
         { provide: APP_FILTER, useClass: AuditingFilter },

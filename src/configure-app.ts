@@ -3,17 +3,20 @@ import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
+import { trustProxies } from './access/client-address.js';
 import { Configuration } from './config/configuration.js';
 import { serveDocs } from './docs/openapi.js';
 import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
 import { deferFault } from './http/deferred-fault.js';
 import { DrainingAdapter } from './http/draining-adapter.js';
 import { giveRequestId } from './http/request-id.js';
+import { noteBody } from './http/required-body.interceptor.js';
 import { StalledReaders } from './http/stalled-readers.js';
+import { answerOptionsAndHead } from './http/unrouted.js';
 import { refuseMalformedBody, refuseMalformedQuery } from './http/utf8.js';
 
 /** Every body is read as JSON, whatever it calls itself: one that was passed over in silence would mean "all defaults". */
-const BODY = { limit: '100kb', type: () => true, verify: refuseMalformedBody };
+const BODY = { limit: '100kb', type: () => true, verify: verifyBody };
 
 /** Room for a token that is far too long, so that it is refused like any other rather than by the parser. */
 const LARGEST_HEADERS_BYTES = 96 * 1024;
@@ -26,7 +29,7 @@ const REQUEST_WITHIN_MS = 30_000;
 /** Longer than load balancers keep a connection that nobody uses, so that they, not we, close it. */
 const KEEP_ALIVE_MS = 75_000;
 
-const EXPOSED_HEADERS = ['Link', 'Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
+const EXPOSED_HEADERS = ['Allow', 'Link', 'Location', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'X-Request-Id'];
 
 /** Body parsing is set up here, and errors at boot are reported by the caller. What is left after the drain is cut. */
 const OPTIONS = { bodyParser: false, abortOnError: false, forceCloseConnections: true } as const;
@@ -42,7 +45,7 @@ export async function createApp(module: DynamicModule): Promise<NestExpressAppli
 function configure(express: NestExpressApplication, adapter: DrainingAdapter): void {
   const { docs, corsOrigins, trustedProxies } = express.get(Configuration);
   express.disable('x-powered-by');
-  express.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
+  express.set('trust proxy', trustProxies(trustedProxies));
   limit(express.getHttpServer());
   express.use(express.get(StalledReaders).cut);
   express.use(giveRequestId);
@@ -51,14 +54,25 @@ function configure(express: NestExpressApplication, adapter: DrainingAdapter): v
   express.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   express.use(adapter.refuseWhileDraining);
   if (corsOrigins.length > 0) {
-    express.enableCors({ origin: [...corsOrigins], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 });
+    express.enableCors({
+      origin: [...corsOrigins],
+      exposedHeaders: EXPOSED_HEADERS,
+      maxAge: 600,
+      preflightContinue: true,
+    });
   }
   express.useBodyParser('json', BODY);
   express.use(refuseMalformedQuery);
   express.use(deferFault);
+  express.use(answerOptionsAndHead);
   if (docs) {
     serveDocs(express);
   }
+}
+
+function verifyBody(request: unknown, response: unknown, body: Buffer): void {
+  refuseMalformedBody(request, response, body);
+  noteBody(request, body);
 }
 
 function limit(server: Server & { maxHeaderSize?: number }): void {

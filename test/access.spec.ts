@@ -54,7 +54,9 @@ const ROUTES: Record<string, Row> = {
   'DELETE /v1/api-keys/:keyId': { needs: 'admin', answers: 404, audited: true },
   'POST /run/api/workflows/cleanup-stale': { needs: 'operator', answers: 200, audited: true },
   'GET /run/api/conversations/:conversationId/pending-approvals': { needs: 'viewer', answers: 400, endUser: 400 },
+  'GET /run/v1/conversations/:conversationId/pending-approvals': { needs: 'viewer', answers: 400, endUser: 400 },
   'GET /api/cron/cleanup-stale-workflows': { needs: 'cron', answers: 200, audited: true },
+  'GET /': { needs: 'nothing', answers: 200 },
   'GET /health/live': { needs: 'nothing', answers: 200 },
   'GET /health/ready': { needs: 'nothing', answers: 200 },
   'GET /docs': { needs: 'nothing', answers: 200 },
@@ -142,7 +144,7 @@ function call(route: string, credential: string | null, headers: Record<string, 
     .replace(':conversationId', 'talk')
     .replace(/:\w+/, NO_SUCH_ID)
     .split(' ') as [string, string];
-  return world.lapse.send(method, path, credential, undefined, {
+  return world.lapse.send(method, path, credential, method === 'POST' ? '{}' : undefined, {
     'x-forwarded-for': `10.1.${address >> 8}.${address & 255}`,
     ...headers,
   });

@@ -123,13 +123,65 @@ test.each(['-1', '61', '1.5', 'ten', '', '1e1'])(
   },
 );
 
+test.each<[string, string, string | undefined]>([
+  ['/v1/sweeps', '/v1/sweeps', undefined],
+  ['an empty body to /v1/sweeps', '/v1/sweeps', ''],
+  ['/run/api/workflows/cleanup-stale', '/run/api/workflows/cleanup-stale', undefined],
+  ['an empty body to /run/api/workflows/cleanup-stale', '/run/api/workflows/cleanup-stale', ''],
+])('a lost body does not sweep the platform: %s', async (_what, path, text) => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
+
+  const refused = await lapse.send('POST', path, ADMIN_KEY, text);
+  expect([refused.status, refused.body.detail ?? refused.body.error]).toEqual([
+    400,
+    'body: is required; send a JSON object, or {} to take every default',
+  ]);
+  expect(await host.count('suspended')).toBe(1);
+
+  expect((await lapse.send('POST', path, ADMIN_KEY, '{}')).status).toBe(200);
+  expect(await host.count('suspended')).toBe(0);
+});
+
+test('of an unknown name it is said which one was probably meant, and which there are', async () => {
+  const { lapse } = world;
+  const faults = (await lapse.post('/v1/sweeps', { tenant: 'acme', dry_run: true, TimeoutSeconds: 1, foo: 1 })).body
+    .errors;
+  const known = 'nown: tenantId, projectId, agentId, timeoutSeconds, limit, dryRun, reason';
+  expect(faults).toEqual([
+    { path: 'body.tenant', message: `is not known here; did you mean "tenantId"? K${known}` },
+    { path: 'body.dry_run', message: `is not known here; did you mean "dryRun"? K${known}` },
+    { path: 'body.TimeoutSeconds', message: `is not known here; did you mean "timeoutSeconds"? K${known}` },
+    { path: 'body.foo', message: `is not known here; k${known}` },
+  ]);
+  const messageFor = async (path: string) => (await lapse.get(path)).body.errors[0].message;
+  expect(await messageFor('/v1/api-keys?limt=5')).toBe('is not known here; did you mean "limit"? Known: limit, cursor');
+  expect(await messageFor('/v1/sweeps?__proto__=1')).toMatch(/^is not known here; known: .*limit/);
+  expect(await messageFor('/health/live?x=1')).toBe('is not known here, where nothing is expected; remove it');
+});
+
+test('of thousands of faults the first ones are named', async () => {
+  const names = Array.from({ length: 5_000 }, (_, n) => [`name${n}`, 1]);
+  const { status, body } = await world.lapse.post('/v1/sweeps', Object.fromEntries(names));
+  expect([status, body.errors.length]).toEqual([400, 21]);
+  expect(body.errors.at(-1)).toEqual({ path: 'body', message: 'has 4980 more faults' });
+});
+
 test.each([
-  ['GET', '/v1/no-such-thing'],
-  ['GET', '/'],
-  ['PUT', '/v1/sweeps'],
-])('%s %s is answered as a problem', async (method, path) => {
-  const { status, body } = await world.lapse.send(method, path, ADMIN_KEY);
-  expect([status, body.code]).toEqual([404, 'not_found']);
+  ['POST', '/v1/api-keys', {}, { 'body.name': 'is required', 'body.role': 'is required' }],
+  [
+    'POST',
+    '/v1/api-keys',
+    { name: null, role: 'viewer' },
+    { 'body.name': expect.stringMatching(/^must be text .* null$/) },
+  ],
+  ['POST', '/v1/sweeps/01890000-0000-7000-8000-000000000000/undo', {}, { 'body.reason': 'is required' }],
+  ['POST', '/v1/timeouts/01890000-0000-7000-8000-000000000000/reopen', undefined, { 'body.reason': 'is required' }],
+])('%s %s with %j says what is missing', async (method, path, sent, expected) => {
+  const { status, body } = await world.lapse.send(method, path, ADMIN_KEY, sent && JSON.stringify(sent));
+  expect(status).toBe(400);
+  const faults = body.errors as { path: string; message: string }[];
+  expect(Object.fromEntries(faults.map(({ path, message }) => [path, message]))).toEqual(expected);
 });
 
 test.each([

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { eventually } from './support/eventually.js';
-import { ADMIN_KEY, CRON_SECRET } from './support/lapse.js';
+import { ADMIN_KEY, CRON_SECRET, Lapse } from './support/lapse.js';
 import { useWorld } from './support/world.js';
 
 const CLEANUP = '/run/api/workflows/cleanup-stale';
@@ -8,10 +8,10 @@ const CRON = '/api/cron/cleanup-stale-workflows';
 
 const world = useWorld({ LAPSE_SWEEP_BATCH_SIZE: '20', LAPSE_APPROVAL_TIMEOUT: '10m' });
 
-test('without a body, the 100 oldest of more than 30 minutes are cleaned up', async () => {
+test('by default the 100 oldest are cleaned up that are overdue by the configured timeout', async () => {
   const { host, lapse } = world;
-  await host.suspendMany(120, 31);
-  await host.suspend({ minutes: 29, id: 'young' });
+  await host.suspendMany(120, 11);
+  await host.suspend({ minutes: 9, id: 'young' });
 
   const { status, body } = await lapse.post(CLEANUP);
 
@@ -48,6 +48,63 @@ test.each([0, 1001, -1, 1.5, '10', null, true])(
     expect(await host.count('suspended')).toBe(1);
   },
 );
+
+test('a configured timeout of hours is not shortened', async () => {
+  const { host } = world;
+  const lapse = await Lapse.start(world.databaseUrl, { LAPSE_APPROVAL_TIMEOUT: '2h' });
+  await host.suspendMany(4, 119);
+  await host.suspend({ minutes: 121, id: 'overdue' });
+
+  expect((await lapse.post(CLEANUP, { limit: 10 })).body).toEqual({ cleanedUp: 1, failed: 0, total: 1 });
+  expect((await host.find('overdue')).status).toBe('failed');
+  await lapse.stop();
+});
+
+test('members that only the original knows are passed over', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(3, 11);
+  const text = '{"dryRun": true, "reason": 7, "__proto__": {"limit": 0}, "constructor": 1, "limit": 2}';
+  expect((await lapse.send('POST', CLEANUP, ADMIN_KEY, text)).body.cleanedUp).toBe(2);
+});
+
+test('the headers of the host narrow what a credential reaches, and never widen it', async () => {
+  const { host, lapse } = world;
+  const key = await lapse.createKey('operator', 'acme');
+  for (const tenantId of ['acme', 'globex', 'initech']) {
+    await host.suspend({ tenantId, projectId: 'support', minutes: 31, id: 'a' });
+    await host.suspend({ tenantId, projectId: 'sales', minutes: 31, id: 'b' });
+  }
+  const send = (headers: Record<string, string>, credential: string, [method, path] = ['POST', CLEANUP]) =>
+    lapse.send(method as string, path as string, credential, method === 'POST' ? '{}' : undefined, headers);
+
+  for (const headers of [{ 'x-inkeep-tenant-id': 'globex' }, { 'x-inkeep-tenant-id': 'nobody' }]) {
+    const { status, body } = await send(headers, key);
+    expect([status, body]).toEqual([404, { error: 'There is no such tenant' }]);
+  }
+  expect((await send({ 'x-inkeep-tenant-id': 'acme', 'x-tenant-id': 'globex' }, ADMIN_KEY)).status).toBe(404);
+  expect((await send({ 'x-inkeep-tenant-id': '' }, ADMIN_KEY)).status).toBe(400);
+  expect((await send({ 'x-inkeep-project-id': 'x'.repeat(257) }, ADMIN_KEY)).status).toBe(400);
+  expect(await host.count('failed')).toBe(0);
+
+  expect((await send({ 'x-inkeep-project-id': 'sales' }, key)).body.cleanedUp).toBe(1);
+  expect((await send({ 'x-inkeep-tenant-id': 'acme' }, key)).body.cleanedUp).toBe(1);
+  expect(
+    (await send({ 'x-inkeep-tenant-id': 'globex', 'x-inkeep-project-id': 'sales' }, ADMIN_KEY)).body.cleanedUp,
+  ).toBe(1);
+  expect((await send({ 'x-inkeep-project-id': 'sales' }, CRON_SECRET, ['GET', CRON])).body.cleanedUp).toBe(1);
+  expect((await send({ 'x-inkeep-tenant-id': 'globex' }, CRON_SECRET, ['GET', CRON])).body.cleanedUp).toBe(1);
+  expect(await host.count('suspended')).toBe(1);
+});
+
+test('a caller of one tenant may send no body at all', async () => {
+  const { host, lapse } = world;
+  await host.suspendMany(2, 31);
+  await host.suspendMany(2, 31, 'globex');
+  const key = await lapse.createKey('operator', 'acme');
+  expect((await lapse.send('POST', CLEANUP, key)).body.cleanedUp).toBe(2);
+  const narrowed = await lapse.send('POST', CLEANUP, ADMIN_KEY, undefined, { 'x-inkeep-tenant-id': 'globex' });
+  expect(narrowed.body.cleanedUp).toBe(2);
+});
 
 test("a tenant's credential cleans up its own tenant alone", async () => {
   const { host, lapse } = world;
@@ -105,6 +162,26 @@ test('nothing but the cron secret opens the cron route, and it opens nothing els
   }
   expect((await lapse.get('/v1/sweeps', CRON_SECRET)).status).toBe(401);
   expect(await host.count('suspended')).toBe(1);
+});
+
+test("without a secret the cron route says that it is closed; the host's name for the secret opens it too", async () => {
+  const closed = await Lapse.start(world.databaseUrl, { CRON_SECRET: '' });
+  for (const key of [null, ADMIN_KEY, CRON_SECRET]) {
+    const { status, body } = await closed.send('GET', CRON, key);
+    expect([status, body]).toEqual([401, { error: expect.stringContaining('closed, because CRON_SECRET is not set') }]);
+  }
+  await closed.stop();
+
+  const secret = 'bypass-secret-of-the-host';
+  const shared = await Lapse.start(world.databaseUrl, { CRON_SECRET: '', INKEEP_AGENTS_RUN_API_BYPASS_SECRET: secret });
+  expect((await shared.get(CRON, secret)).status).toBe(200);
+  expect((await shared.get('/v1/sweeps', secret)).status).toBe(401);
+  await shared.stop();
+
+  const both = await Lapse.start(world.databaseUrl, { INKEEP_AGENTS_RUN_API_BYPASS_SECRET: 'short' });
+  expect((await both.get(CRON, CRON_SECRET)).status).toBe(200);
+  expect((await both.send('GET', CRON, 'short')).status).toBe(401);
+  await both.stop();
 });
 
 test('a call answers zero counts if a running sweep covers it, and 503 if a narrower one is in its way', async () => {

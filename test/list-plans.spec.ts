@@ -41,7 +41,7 @@ beforeAll(async () => {
   );
   await world.host.pool.query(
     `INSERT INTO lapse.failures (tenant_id, project_id, execution_id, next_try_at, last_reason, last_sweep_id)
-     SELECT 'tenant-' || n % 200, 'p', n::text, now(), 'frozen', ('00000000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0'))::uuid
+     SELECT 'tenant-' || n % 200, 'p', n::text, now() + n % 2 * interval '1 hour', 'frozen', ('00000000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0'))::uuid
        FROM generate_series(1, 200000) n`,
   );
   await world.host.pool.query(
@@ -215,6 +215,11 @@ const QUESTIONS: Record<string, () => Promise<unknown>> = {
   'the audit log of the platform': () => auditLog().list(platform, {}, 51, undefined),
   'the audit log of a tenant': () => auditLog().list(tenant, { action: 'sweep.request' }, 51, undefined),
   'one call on the audit log': () => auditLog().list(tenant, { requestId: '20' }, 51, undefined),
+  'the history of one execution': () => timeouts().list(platform, { ...inLedger, executionId: '20' }, 51, undefined),
+  'the history of one execution of a tenant': () =>
+    timeouts().list(tenant, { ...inLedger, projectId: 'p', executionId: '20' }, 51, undefined),
+  'the pauses of sweeps': () =>
+    failures().findPaused(platform, ['00000000-0000-7000-8000-000000000007', '00000000-0000-7000-8000-000000000008']),
   'what came back by itself': () => timeouts().list(platform, { ...inLedger, resurrected: true }, 51, undefined),
   'what came back by itself in a tenant': () =>
     timeouts().list(tenant, { ...inLedger, resurrected: true }, 51, undefined),

@@ -109,6 +109,77 @@ test("the original service's path answers for the credential's tenant, with its 
   expect([foreign.status, foreign.body]).toEqual([404, { error: 'There is no such conversation' }]);
 });
 
+const OF_HOST = '/run/v1/conversations/a%2Fb/pending-approvals';
+
+/** As callers of the host ask: they name the project in a header. */
+const askAsHost = async (key?: string, headers: Record<string, string> = { 'x-inkeep-project-id': 'support' }) =>
+  world.lapse.send('GET', OF_HOST, key ?? (await world.lapse.createKey('viewer', 'acme')), undefined, headers);
+
+test("the host's path answers field for field as the host does", async () => {
+  const id = await execution(10);
+  await world.host.pool.query(
+    `UPDATE workflow_executions SET updated_at = date_trunc('minute', updated_at) + interval '1.12 s' WHERE id = $1`,
+    [id],
+  );
+  const { status, body } = await askAsHost();
+  expect([status, body]).toEqual([
+    200,
+    {
+      hasPending: true,
+      approval: {
+        toolCallId: 'call-1',
+        toolName: 'issue_refund',
+        args: { amount: 12.5 },
+        isDelegated: false,
+        workflowRunId: id,
+        updatedAt: (await world.host.find(id)).updatedAt,
+      },
+    },
+  ]);
+  expect(Object.keys(body.approval).join()).toBe('toolCallId,toolName,args,isDelegated,workflowRunId,updatedAt');
+  expect(body.approval.updatedAt).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:01\.12$/);
+});
+
+test.each<[string, object, object]>([
+  ['without args', { isDelegated: true }, { isDelegated: true }],
+  ['with args of null', { isDelegated: true, args: null }, { isDelegated: true, args: null }],
+])("on the host's path an approval %s has them like that", async (_what, call, expected) => {
+  const id = await execution(1, { metadata: { pendingToolApproval: { toolCallId: 'c', toolName: 't', ...call } } });
+  const { updatedAt, ...approval } = (await askAsHost()).body.approval;
+  expect(approval).toEqual({ toolCallId: 'c', toolName: 't', workflowRunId: id, ...expected });
+});
+
+test.each([undefined, null, 'false', 0])(
+  "on the host's path an approval whose isDelegated is %p is none",
+  async (isDelegated) => {
+    await execution(1, {
+      metadata: { pendingToolApproval: { toolCallId: 'c', toolName: 't', args: {}, isDelegated } },
+    });
+    expect((await askAsHost()).body).toEqual({ hasPending: false });
+  },
+);
+
+test("the host's path wants tenant and project from credential or header, and keeps tenants apart", async () => {
+  const id = await execution(10);
+  await execution(5, { tenantId: 'globex' });
+  const project = { 'x-inkeep-project-id': 'support' };
+  const acme = await world.lapse.createKey('viewer', 'acme');
+
+  expect((await askAsHost(acme, {})).body).toEqual({ error: 'header.x-inkeep-project-id: is required' });
+  expect((await askAsHost(ADMIN_KEY, project)).body.error).toMatch(/must name the tenant/);
+  expect((await askAsHost(ADMIN_KEY, { ...project, 'x-inkeep-tenant-id': 'acme' })).body.approval.workflowRunId).toBe(
+    id,
+  );
+  const foreign = await askAsHost(acme, { ...project, 'x-inkeep-tenant-id': 'globex' });
+  expect([foreign.status, foreign.body]).toEqual([404, { error: 'There is no such tenant' }]);
+  expect((await askAsHost(acme, { 'x-inkeep-project-id': 'sales' })).status).toBe(404);
+  expect((await askAsHost(await world.lapse.createKey('viewer', 'globex'))).status).toBe(404);
+  expect((await world.lapse.send('GET', ORIGINAL, acme, undefined, { 'x-inkeep-project-id': 'sales' })).status).toBe(
+    404,
+  );
+  expect((await world.lapse.send('GET', ORIGINAL, acme, undefined, project)).status).toBe(200);
+});
+
 test("the original service's path wants a project, and of the platform's credentials a tenant", async () => {
   const key = await world.lapse.createKey('viewer', 'acme');
   expect((await world.lapse.get(ORIGINAL.split('?')[0] as string, key)).body.error).toMatch(/query\.projectId/);

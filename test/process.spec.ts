@@ -15,6 +15,7 @@ afterEach(async () => {
 async function sweepOf(url: string): Promise<{ id: string }> {
   const response = await fetch(`${url}/v1/sweeps?wait=0`, {
     method: 'POST',
+    body: '{}',
     headers: { authorization: `Bearer ${ADMIN_KEY}` },
   });
   expect(response.status).toBe(202);
@@ -92,6 +93,7 @@ test('SIGTERM in the middle of a sweep answers who waits for it, and ends the pr
   const service = Service.run({ DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_BATCH_SIZE: '50' });
   const answer = fetch(`${await service.url()}/v1/sweeps?wait=60`, {
     method: 'POST',
+    body: '{}',
     headers: { authorization: `Bearer ${ADMIN_KEY}` },
   });
   await eventually(

@@ -46,6 +46,28 @@ test('addresses of one IPv6 network count as one', async () => {
   expect((await from(lapse, '2001:db8:1:3::1', 'wrong')).status).toBe(401);
 });
 
+test.each([
+  ['203.0.113.9:%', '203.0.113.9'],
+  ['[2001:db8:9:9::%]:4711', '2001:db8:9:9::1'],
+  ['::ffff:203.0.113.8', '203.0.113.8:80'],
+  ['198.51.100.%, 203.0.113.7:%, 127.0.0.1:%', '203.0.113.7'],
+])(
+  'a client that a proxy writes as %p counts as one, and as its plain address on the audit log',
+  async (written, plain) => {
+    const lapse = await start({ LAPSE_TRUSTED_PROXIES: 'loopback' });
+    const write = (time: number) => written.replaceAll('%', String(time + 10));
+    for (let time = 0; time < 20; time += 1) {
+      await from(lapse, write(time), 'wrong');
+    }
+    expect((await from(lapse, plain, 'wrong')).status).toBe(429);
+
+    await lapse.send('POST', '/v1/sweeps', ADMIN_KEY, '{"dryRun": true}', { 'x-forwarded-for': write(0) });
+    const { items } = (await lapse.get('/v1/audit-log?limit=1')).body;
+    expect(items[0].address).toMatch(/^[0-9.]+$|^2001:db8:9:9::10$/);
+    expect(items[0].address).not.toMatch(/^127|^198/);
+  },
+);
+
 test('who is not a trusted proxy can not say that it is somebody else', async () => {
   const lapse = await start();
   for (let time = 0; time < 20; time += 1) {

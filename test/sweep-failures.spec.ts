@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from '@jest/globals';
+import { TenantScope } from '../src/access/tenant-scope.js';
+import { SweepPauses } from '../src/sweeps/sweep-pauses.service.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld({ LAPSE_SWEEP_BATCH_SIZE: '100' });
@@ -70,6 +73,31 @@ test('an execution that failed is left alone until its next try, which comes lat
     await host.pool.query('UPDATE lapse.failures SET next_try_at = now()');
   }
   expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+});
+
+test('a partial sweep says how many executions are paused until when, to each tenant of its own', async () => {
+  const { host, lapse } = world;
+  for (const tenantId of ['acme', 'acme', 'acme', 'globex', 'globex']) {
+    await host.suspend({ tenantId, minutes: 31, id: `bad-${randomUUID()}` });
+  }
+  await host.suspendMany(4, 31, 'initech');
+  await hostTrigger(`RAISE EXCEPTION 'frozen';`);
+
+  const { body: sweep } = await lapse.post('/v1/sweeps');
+
+  expect(sweep).toMatchObject({ status: 'partial', counts: { timedOut: 4, failed: 5 } });
+  const { items } = (await lapse.get('/v1/failures')).body;
+  const times = items.map(({ nextTryAt }: { nextTryAt: string }) => nextTryAt).sort();
+  expect(sweep.paused).toEqual({ executions: 5, nextTryAt: times[0], until: times.at(-1) });
+  expect((await lapse.get('/v1/sweeps')).body.items[0].paused).toEqual(sweep.paused);
+  const { body: untouched } = await lapse.post('/v1/sweeps', { tenantId: 'initech' });
+  expect(untouched.paused).toBeNull();
+  const scopes = [TenantScope.tenant('acme'), TenantScope.tenant('initech')];
+  const pauses = scopes.map((scope) => lapse.app.get(SweepPauses, { strict: false }).addTo(scope, [sweep]));
+  expect((await Promise.all(pauses)).map(([answer]) => answer?.paused?.executions)).toEqual([3, undefined]);
+
+  await host.pool.query('UPDATE lapse.failures SET next_try_at = now()');
+  expect((await lapse.get(`/v1/sweeps/${sweep.id}`)).body.paused).toBeNull();
 });
 
 test('an execution that can be timed out after all is no failure any more', async () => {

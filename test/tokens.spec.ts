@@ -17,7 +17,7 @@ const world = useWorld({ ...issuer.environment, LAPSE_TRUSTED_PROXIES: 'loopback
 let address = 0;
 function get(path: string, token: string, lapse = world.lapse) {
   address += 1;
-  return lapse.send('GET', path, token, undefined, { 'x-forwarded-for': `10.2.0.${address}` });
+  return lapse.send('GET', path, token, undefined, { 'x-forwarded-for': `10.2.${address >> 8}.${address & 255}` });
 }
 
 const operator = { tenant_id: 'acme', role: 'operator' };
@@ -132,6 +132,49 @@ test('when the issuer rotates its keys, new tokens are accepted within seconds a
     ({ status }) => status === 200,
   );
   expect((await get('/v1/sweeps', old)).status).toBe(401);
+}, 60_000);
+
+test('a token without a kid is accepted if any of several published keys fits, and only then', async () => {
+  const keys = [await issuer.addKey('RS256'), await issuer.addKey('RS256'), await issuer.addKey('RS256')];
+  for (const key of keys) {
+    const named = await issuer.token(operator, { key });
+    await eventually(
+      () => get('/v1/sweeps', named),
+      ({ status }) => status === 200,
+    );
+  }
+
+  for (const key of keys) {
+    const token = await issuer.token(operator, { key, withoutKid: true });
+    expect((await get('/v1/sweeps', token)).status).toBe(200);
+    expect((await world.lapse.post('/v1/sweeps', { tenantId: 'globex' }, token)).body.code).toBe('tenant_not_found');
+    const [header, payload, signature] = token.split('.') as [string, string, string];
+    expect((await get('/v1/sweeps', `${header}.${payload}.${signature.split('').reverse().join('')}`)).status).toBe(
+      401,
+    );
+  }
+  const late = await issuer.token(operator, { key: keys[1] as never, withoutKid: true, expiresIn: -31 });
+  expect((await get('/v1/sweeps', late)).status).toBe(401);
+  const strange = { ...operator, iss: issuer.url };
+  const forged = await stranger.token(strange, { key: await stranger.addKey('RS256'), withoutKid: true });
+  expect((await get('/v1/sweeps', forged)).status).toBe(401);
+}, 60_000);
+
+test('a token without a kid is accepted within seconds of a rotation too', async () => {
+  await issuer.rotate();
+  const old = await issuer.token(operator);
+  await eventually(
+    () => get('/v1/sweeps', old),
+    ({ status }) => status === 200,
+  );
+
+  await issuer.rotate();
+  const fresh = await issuer.token(operator, { withoutKid: true });
+
+  await eventually(
+    () => get('/v1/sweeps', fresh),
+    ({ status }) => status === 200,
+  );
 }, 60_000);
 
 test('while the issuer is down, keys work and tokens are told to come back', async () => {

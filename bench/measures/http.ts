@@ -110,6 +110,7 @@ async function rateOf(url: string, route: Omit<Route, 'path' | 'name'>, seconds:
     connections: route.connections,
     duration: seconds,
     method: route.method ?? 'GET',
+    ...(route.method === 'POST' ? { body: '{}' } : {}),
     headers: { ...AUTHORIZATION, ...route.headers },
   });
   if (Object.keys(statusCodeStats ?? {}).join() !== String(route.status)) {

@@ -8,6 +8,7 @@ import type { TenantScope } from './tenant-scope.js';
 
 export const ACCESS = 'lapse:access';
 export const AUDITED = 'lapse:audited';
+export const TENANT_HEADERS = 'lapse:tenant-headers';
 
 const TENANT_HEADER = {
   name: 'X-Tenant-Id',
@@ -50,6 +51,9 @@ export const OpenToAll = () => SetMetadata(ACCESS, { to: 'all' } satisfies Acces
  * it stops the boot.
  */
 export const Audited = (action: string) => SetMetadata(AUDITED, action);
+
+/** Another header, in lower case, that names the tenant on this route, beside `X-Tenant-Id`. */
+export const TenantHeader = (name: string) => SetMetadata(TENANT_HEADERS, [name]);
 
 /** The scope that the call is about: the credential's, narrowed to the tenant that the request names. */
 export const CallerScope = createParamDecorator(

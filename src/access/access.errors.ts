@@ -13,6 +13,18 @@ export class UnauthenticatedError extends ProblemError {
   }
 }
 
+/** Nothing opens the cron route. Whoever set it up has to see that no other secret would help. */
+export class CronRouteClosedError extends ProblemError {
+  constructor() {
+    super({
+      status: 401,
+      code: 'cron_route_closed',
+      detail: 'This route is closed, because CRON_SECRET is not set; set it and restart Lapse',
+      headers: { 'WWW-Authenticate': 'Bearer' },
+    });
+  }
+}
+
 export class RoleMissingError extends ProblemError {
   constructor(readonly needed: Role) {
     super({

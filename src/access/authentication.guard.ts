@@ -1,8 +1,9 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ACCESS, type Access, AUDITED } from './access.decorators.js';
-import { UnauthenticatedError } from './access.errors.js';
+import { CronRouteClosedError, UnauthenticatedError } from './access.errors.js';
 import { Authenticator } from './authenticator.service.js';
+import { clientAddress } from './client-address.js';
 import { FailedAttempts } from './failed-attempts.js';
 import type { GuardedRequest, Principal } from './principal.js';
 
@@ -18,7 +19,7 @@ export class AuthenticationGuard implements CanActivate {
     private readonly failedAttempts: FailedAttempts,
   ) {}
 
-  /** @throws UnauthenticatedError, TooManyFailuresError, IssuerUnavailableError */
+  /** @throws UnauthenticatedError, CronRouteClosedError, TooManyFailuresError, IssuerUnavailableError */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const access = this.reflector.get<Access | undefined>(ACCESS, context.getHandler());
     if (access?.to === 'all') {
@@ -30,8 +31,10 @@ export class AuthenticationGuard implements CanActivate {
     Object.assign(request, { action, credential });
     const principal = access && (await this.authenticate(access, credential));
     if (!principal) {
-      await this.failedAttempts.count(request.ip ?? '');
-      throw new UnauthenticatedError();
+      await this.failedAttempts.count(clientAddress(request));
+      throw access?.to === 'cron' && !this.authenticator.isCronOpen
+        ? new CronRouteClosedError()
+        : new UnauthenticatedError();
     }
     Object.assign(request, { principal, scope: principal.scope });
     return true;

@@ -47,6 +47,11 @@ export class Authenticator {
     return new Set([...(await this.apiKeys.findEnded(keys)), ...tokens.filter((_, at) => endedTokens[at])]);
   }
 
+  /** Whether there is a secret for the cron route. */
+  get isCronOpen(): boolean {
+    return this.configuration.cronSecret !== undefined;
+  }
+
   authenticateCron(credential: string): Principal | undefined {
     const { cronSecret } = this.configuration;
     return cronSecret !== undefined && sameSecret(credential, cronSecret)

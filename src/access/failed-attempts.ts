@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { TooManyFailuresError } from './access.errors.js';
-import { addressBlock } from './address-block.js';
+import { addressBlock } from './client-address.js';
 
 const ATTEMPTS_A_MINUTE = 20;
 

@@ -6,7 +6,7 @@ import {
   StreamableFile,
 } from '@nestjs/common';
 import type { Response } from 'express';
-import { type Observable, tap } from 'rxjs';
+import { map, type Observable } from 'rxjs';
 import { OpenStreams } from './open-streams.service.js';
 import type { GuardedRequest } from './principal.js';
 
@@ -20,9 +20,15 @@ export class OpenStreamsInterceptor implements NestInterceptor {
     const request = context.switchToHttp().getRequest<GuardedRequest>();
     const response = context.switchToHttp().getResponse<Response>();
     return next.handle().pipe(
-      tap((answer) => {
+      map((answer) => {
         if (!(answer instanceof StreamableFile)) {
-          return;
+          return answer;
+        }
+        if (request.method === 'HEAD') {
+          // Nobody would read the stream, which may be as long as a table or last as long as a sweep.
+          answer.getStream().destroy();
+          response.type(answer.getHeaders().type);
+          return undefined;
         }
         try {
           this.openStreams.add(request, response);
@@ -30,6 +36,7 @@ export class OpenStreamsInterceptor implements NestInterceptor {
           answer.getStream().destroy();
           throw error;
         }
+        return answer;
       }),
     );
   }

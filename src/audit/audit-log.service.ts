@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { addressBlock } from '../access/address-block.js';
+import { addressBlock } from '../access/client-address.js';
 import { type Caller, principalKey } from '../access/principal.js';
 import { TenantScope } from '../access/tenant-scope.js';
 import type { Page } from '../http/page.dto.js';

@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import { clientAddress } from '../access/client-address.js';
 import type { GuardedRequest } from '../access/principal.js';
 import type { ProblemError } from '../http/problem.error.js';
 import { asProblemError, ProblemFilter } from '../http/problem.filter.js';
@@ -25,7 +26,7 @@ export class AuditingFilter extends ProblemFilter {
   }
 
   private async record(problem: ProblemError, request: GuardedRequest, requestId: string): Promise<void> {
-    const { action, principal, scope, ip, params } = request;
+    const { action, principal, scope, params } = request;
     if (action === undefined) {
       return;
     }
@@ -34,7 +35,7 @@ export class AuditingFilter extends ProblemFilter {
     try {
       await this.auditLog.recordRefused({
         ...{ action, principal, scope, requestId, status, code },
-        address: ip ?? '',
+        address: clientAddress(request),
         target: typeof target === 'string' ? target : null,
       });
     } catch (error) {

@@ -27,7 +27,7 @@ export async function toEnd(
   if (outcome instanceof LockBusy) {
     throw new SweepBusyError(outcome.holder);
   }
-  return app.get(SweepsService).answer(outcome);
+  return app.get(SweepsService).get(scope, outcome.id);
 }
 
 /** Another sweep of the scope is no failure to a script: it has a code of its own. */

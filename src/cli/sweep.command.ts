@@ -68,9 +68,11 @@ async function sweepNow(run: CommandRun, options: SweepOptions): Promise<ExitCod
   const app = await openApplication(run);
   const caller = cliCaller('sweep.request', request.tenantId);
   const sweeps = app.get(SweepsService);
-  const sweep = await onRecord(app, caller, null, () =>
+  const ended = await onRecord(app, caller, null, () =>
     toEnd(app, caller.scope, options.json === true, (onStarted) => sweeps.run('cli', caller, request, onStarted)),
   ).catch(asBusy);
+  // What failed is paused, which the service looks up.
+  const sweep = ended.counts.failed > 0 ? await sweeps.get(caller.scope, ended.id) : ended;
   if (options.json) {
     printJson(sweep);
   } else {
@@ -102,7 +104,7 @@ async function requestIn(options: SweepOptions): Promise<RequestSweepBody> {
   );
 }
 
-function print({ id, scope, status, dryRun, counts, durationMs, reason, error }: SweepDto): void {
+function print({ id, scope, status, dryRun, counts, paused, durationMs, reason, error }: SweepDto): void {
   const { tenantId, projectId, agentId } = scope;
   printProperties({
     [dryRun ? 'Dry run' : 'Sweep']: id,
@@ -113,6 +115,7 @@ function print({ id, scope, status, dryRun, counts, durationMs, reason, error }:
     [dryRun ? 'Would time out' : 'Timed out']: counts.timedOut,
     Skipped: dryRun ? null : counts.skipped,
     Failed: dryRun ? null : counts.failed,
+    Paused: paused && `${paused.executions}, tried again from ${paused.nextTryAt} to ${paused.until}`,
     Took: `${durationMs} ms`,
     Reason: reason,
     Error: error,

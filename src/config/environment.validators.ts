@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { ValidateBy, type ValidationArguments } from 'class-validator';
 import { CronTime } from 'cron';
+import proxyaddr from 'proxy-addr';
 import { databaseUrlFaults } from './database-address.js';
 import { type Duration, milliseconds, parseDuration } from './duration.js';
 
@@ -106,11 +107,18 @@ function isKeySetUrl(value: string): boolean {
   return isSafe && url.username === '' && url.password === '';
 }
 
+/** The library alone would take "1" and "0x7f.1" for addresses, too. */
 function isProxy(value: string): boolean {
-  const [address, bits, ...more] = value.split('/');
-  const family = isIP(address ?? '');
-  const bitsFit = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-  return ['loopback', 'linklocal', 'uniquelocal'].includes(value) || (family !== 0 && bitsFit && more.length === 0);
+  const isAddress = isIP(value.split('/')[0] ?? '') !== 0;
+  if (!isAddress && !['loopback', 'linklocal', 'uniquelocal'].includes(value)) {
+    return false;
+  }
+  try {
+    proxyaddr.compile(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isSchedule(value: string): boolean {

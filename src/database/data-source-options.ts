@@ -16,6 +16,7 @@ import { RecordReopenings1764200000000 } from './migrations/1764200000000-record
 import { RecordRowsAsLeft1764300000000 } from './migrations/1764300000000-record-rows-as-left.js';
 import { CountByPartition1764400000000 } from './migrations/1764400000000-count-by-partition.js';
 import { OrderIdsWithinAMillisecond1764410000000 } from './migrations/1764410000000-order-ids-within-a-millisecond.js';
+import { IndexHistories1764500000000 } from './migrations/1764500000000-index-histories.js';
 import { UndoRanges1764600000000 } from './migrations/1764600000000-undo-ranges.js';
 
 /** For statements outside short transactions, such as migrations; those inside have a limit of their own. */
@@ -58,6 +59,7 @@ export function dataSourceOptions(configuration: Configuration, url = configurat
       RecordRowsAsLeft1764300000000,
       CountByPartition1764400000000,
       OrderIdsWithinAMillisecond1764410000000,
+      IndexHistories1764500000000,
       UndoRanges1764600000000,
     ],
     migrationsTableName: 'migrations',

@@ -4,6 +4,7 @@ import { Audited, Caller, RequiresCronSecret, RequiresRole } from '../access/acc
 import type { Caller as CallerOfRoute } from '../access/principal.js';
 import { ConditionalGet } from '../http/conditional-get.interceptor.js';
 import { RawJsonBody } from '../http/raw-json.interceptor.js';
+import { RequiredBodyOfPlatform } from '../http/required-body.interceptor.js';
 import {
   CleanupStaleBody,
   CleanupStaleDto,
@@ -11,9 +12,11 @@ import {
   CronCleanupStaleDto,
   DropInErrors,
   DropInPendingApprovalDto,
+  HostPendingApprovalDto,
   PendingApprovalsQuery,
 } from './drop-in.dto.js';
 import { DropInService } from './drop-in.service.js';
+import { HostHeaders, HostProject } from './host-headers.js';
 
 @ApiTags('Drop-in')
 @DropInErrors(400, 401, 429, 500, 503)
@@ -29,11 +32,37 @@ export class DropInController {
   @ApiOperation({
     operationId: 'cleanupStale',
     summary: "Time out the credential's tenant's overdue executions, oldest first",
+    description: 'Members that are not known here are ignored. A credential that reaches one tenant may send no body.',
   })
-  @ApiBody({ type: CleanupStaleBody, required: false })
+  @HostHeaders({ project: 'optional' })
+  @ApiBody({ type: CleanupStaleBody, required: true })
+  @UseInterceptors(RequiredBodyOfPlatform)
   @ApiOkResponse({ type: CleanupStaleDto })
-  cleanupStale(@Caller() caller: CallerOfRoute, @Body() body: CleanupStaleBody): Promise<CleanupStaleDto> {
-    return this.dropIn.cleanUp(caller, body);
+  cleanupStale(
+    @Caller() caller: CallerOfRoute,
+    @HostProject() projectId: string | undefined,
+    @Body() body: CleanupStaleBody,
+  ): Promise<CleanupStaleDto> {
+    return this.dropIn.cleanUp(caller, projectId, body);
+  }
+
+  @Get('run/v1/conversations/:conversationId/pending-approvals')
+  @RequiresRole('viewer', { orEndUser: true })
+  @DropInErrors(403, 404)
+  @ApiOperation({
+    operationId: 'hostPendingApprovals',
+    summary: 'What waits for approval in a conversation, as the reference host answers it',
+  })
+  @HostHeaders({ project: 'required' })
+  @UseInterceptors(ConditionalGet, RawJsonBody)
+  @ApiOkResponse({ type: HostPendingApprovalDto })
+  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
+  hostPendingApprovals(
+    @Caller() caller: CallerOfRoute,
+    @Param() { conversationId }: ConversationIdParam,
+    @HostProject() projectId: string | undefined,
+  ): Promise<HostPendingApprovalDto> {
+    return this.dropIn.pendingApprovalsAsHost(caller, projectId, conversationId);
   }
 
   @Get('run/api/conversations/:conversationId/pending-approvals')
@@ -43,6 +72,7 @@ export class DropInController {
     operationId: 'pendingApprovals',
     summary: "What waits for approval in a conversation of the credential's tenant",
   })
+  @HostHeaders({ project: 'optional' })
   @UseInterceptors(ConditionalGet, RawJsonBody)
   @ApiOkResponse({ type: DropInPendingApprovalDto })
   @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
@@ -50,8 +80,9 @@ export class DropInController {
     @Caller() caller: CallerOfRoute,
     @Param() { conversationId }: ConversationIdParam,
     @Query() { projectId }: PendingApprovalsQuery,
+    @HostProject() narrowedTo: string | undefined,
   ): Promise<DropInPendingApprovalDto> {
-    return this.dropIn.pendingApprovals(caller, projectId, conversationId);
+    return this.dropIn.pendingApprovals(caller, { projectId, narrowedTo }, conversationId);
   }
 
   @Get('api/cron/cleanup-stale-workflows')
@@ -61,8 +92,13 @@ export class DropInController {
     operationId: 'cronCleanupStaleWorkflows',
     summary: 'Time out the 100 oldest overdue executions of the platform',
   })
+  @HostHeaders({ project: 'optional' })
+  @DropInErrors(404)
   @ApiOkResponse({ type: CronCleanupStaleDto })
-  async cronCleanupStaleWorkflows(@Caller() caller: CallerOfRoute): Promise<CronCleanupStaleDto> {
-    return { ok: true, ...(await this.dropIn.cleanUpAll(caller)) };
+  async cronCleanupStaleWorkflows(
+    @Caller() caller: CallerOfRoute,
+    @HostProject() projectId: string | undefined,
+  ): Promise<CronCleanupStaleDto> {
+    return { ok: true, ...(await this.dropIn.cleanUpAll(caller, projectId)) };
   }
 }

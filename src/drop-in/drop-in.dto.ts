@@ -1,19 +1,26 @@
 import { STATUS_CODES } from 'node:http';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional, ApiResponse, ApiSchema } from '@nestjs/swagger';
-import { PendingToolCallDto } from '../executions/tool-approval.js';
+import { ANY_JSON, PendingToolCallDto } from '../executions/tool-approval.js';
 import { ForeignId } from '../http/foreign-id.js';
+import { IgnoresUnknownMembers } from '../http/input.pipe.js';
 import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
 const MINUTES_OF_TEN_YEARS = 5_256_000;
 
+@IgnoresUnknownMembers()
 export class CleanupStaleBody {
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MINUTES_OF_TEN_YEARS, description: '30 where left out' })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: MINUTES_OF_TEN_YEARS,
+    description: 'LAPSE_APPROVAL_TIMEOUT if it is left out',
+  })
   @MayBeLeftOut()
   @IsWholeNumber(1, MINUTES_OF_TEN_YEARS)
-  timeoutMinutes = 30;
+  timeoutMinutes?: number;
 
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, description: '100 where left out' })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 1000, description: '100 if it is left out' })
   @MayBeLeftOut()
   @IsWholeNumber(1, 1000)
   limit = 100;
@@ -51,6 +58,31 @@ export class DropInApprovalDto extends PendingToolCallDto {
 export class DropInPendingApprovalDto {
   @ApiProperty() hasPending!: boolean;
   @ApiPropertyOptional({ type: DropInApprovalDto }) approval?: DropInApprovalDto;
+}
+
+@ApiSchema({ name: 'HostApproval' })
+export class HostApprovalDto {
+  @ApiProperty({ example: 'call_7d1f' }) toolCallId!: string;
+  @ApiProperty({ example: 'issue_refund' }) toolName!: string;
+  @ApiPropertyOptional({
+    description: 'Any JSON, exactly as it is stored; absent if the host stored none',
+    oneOf: ANY_JSON,
+    example: { amount: 12.5 },
+  })
+  args?: unknown;
+  @ApiProperty() isDelegated!: boolean;
+  @ApiProperty({ description: 'The id of the execution', example: 'exec_p9s0' }) workflowRunId!: string;
+  @ApiProperty({
+    description:
+      'Since when it is suspended, in UTC, as PostgreSQL writes a timestamp without a zone: `2026-11-22 08:30:00.123456`',
+  })
+  updatedAt!: string;
+}
+
+@ApiSchema({ name: 'HostPendingApproval' })
+export class HostPendingApprovalDto {
+  @ApiProperty() hasPending!: boolean;
+  @ApiPropertyOptional({ type: HostApprovalDto, description: 'If `hasPending` is true' }) approval?: HostApprovalDto;
 }
 
 @ApiSchema({ name: 'DropInError' })

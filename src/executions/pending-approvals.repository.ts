@@ -15,6 +15,8 @@ export interface LatestExecution {
   /** Null if the host says nothing that can be understood. */
   approval: StoredToolApproval | null;
   suspendedSince: Date;
+  /** The same in UTC, as PostgreSQL writes a timestamp without a zone. */
+  updatedAt: string;
   deadline: Date;
 }
 
@@ -108,6 +110,7 @@ export class PendingApprovalsRepository {
       SELECT e.id AS "executionId", ${toolApproval('e.metadata', 'whole')} AS approval,
              ${this.watched.isWaiting('e', 'statement_timestamp()', 'asked.timeout_seconds')} AS waits,
              ${this.watched.updatedAt('e')} AS "suspendedSince",
+             (${this.watched.rawUpdatedAt('e')} AT TIME ZONE 'UTC')::text AS "updatedAt",
              ${this.watched.deadline('e', 'asked.timeout_seconds')} AS deadline
         FROM (SELECT e.* FROM ${this.watched.name} e
                WHERE e.tenant_id = c.tenant_id AND e.project_id = c.project_id AND e.conversation_id = c.id

@@ -4,7 +4,8 @@ import { shortened } from '../database/bounded-page.js';
 export interface StoredToolApproval {
   toolCallId: string;
   toolName: string;
-  isDelegated: boolean;
+  /** Null if the host doesn't say. */
+  isDelegated: boolean | null;
   /** Any JSON, as PostgreSQL writes it; null if it was left out because of its size, or there is none. */
   args: string | null;
   argsBytes: number | null;
@@ -36,7 +37,7 @@ export function toolApproval(metadata: string, detail: 'list' | 'whole'): string
   const args = detail === 'list' ? `CASE WHEN octet_length(args) <= ${LISTED_ARGS_BYTES} THEN args END` : 'args';
   return `(
     SELECT json_build_object('toolCallId', ${text(`call ->> 'toolCallId'`)}, 'toolName', ${text(`call ->> 'toolName'`)},
-             'isDelegated', coalesce((call ->> 'isDelegated')::boolean, false),
+             'isDelegated', (call ->> 'isDelegated')::boolean,
              'args', ${args}, 'argsBytes', octet_length(args))
       FROM (SELECT call, (call -> 'args')::text AS args
               FROM (SELECT ${metadata} -> 'pendingToolApproval' AS call OFFSET 0) stored OFFSET 0) approval

@@ -2,7 +2,8 @@ import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { RawJson } from '../http/raw-json.interceptor.js';
 import type { StoredToolApproval } from './tool-approval.sql.js';
 
-const ANY_JSON = [
+/** For the document: what `args` can be. */
+export const ANY_JSON = [
   { type: 'object', additionalProperties: true },
   { type: 'array', items: {} },
   { type: 'string' },
@@ -41,7 +42,7 @@ export class ToolApprovalDto extends PendingToolCallDto {
 }
 
 export function toolCallIn({ toolCallId, toolName, args, isDelegated }: StoredToolApproval): PendingToolCallDto {
-  return { toolCallId, toolName, args: new RawJson(args ?? 'null'), isDelegated };
+  return { toolCallId, toolName, args: new RawJson(args ?? 'null'), isDelegated: isDelegated ?? false };
 }
 
 export function toolApprovalIn(stored: StoredToolApproval): ToolApprovalDto {

@@ -1,11 +1,18 @@
-import { type ArgumentMetadata, Injectable, type ValidationError, ValidationPipe } from '@nestjs/common';
+import { type ArgumentMetadata, Injectable, SetMetadata, type ValidationError, ValidationPipe } from '@nestjs/common';
 import { isNestedTooDeeply, MAX_NESTING } from './nesting.js';
 import { type InputFault, InvalidInputError } from './problem.error.js';
+import { membersOf, unknownName } from './unknown-names.js';
 
 /** Names that class-transformer passes over in silence, because they could reach a prototype. */
 const PASSED_OVER = ['__proto__', 'constructor', 'prototype'];
 
-const UNKNOWN = 'is not known here; remove it';
+/** Of a body with thousands of unknown members, naming the first ones is enough. */
+const MAX_FAULTS = 20;
+
+const IGNORES_UNKNOWN = 'lapse:ignores-unknown-members';
+
+/** For the body of a route whose callers send members to another service that reads them: unknown ones are passed over. */
+export const IgnoresUnknownMembers = () => SetMetadata(IGNORES_UNKNOWN, true);
 
 const PLACES: Partial<Record<ArgumentMetadata['type'], string>> = { body: 'body', query: 'query', param: 'path' };
 
@@ -18,6 +25,7 @@ export class InputPipe extends ValidationPipe {
       forbidNonWhitelisted: true,
       forbidUnknownValues: true,
       transform: true,
+      validationError: { target: true },
       exceptionFactory: (errors: ValidationError[]) =>
         new InvalidInputError(errors.flatMap((error) => faultsOf(error))),
     });
@@ -36,10 +44,24 @@ export class InputPipe extends ValidationPipe {
     if (isNestedTooDeeply(given)) {
       throw new InvalidInputError([{ path: place, message: `is nested more than ${MAX_NESTING} levels deep` }]);
     }
+    const known = membersOf(metadata.metatype);
+    if (metadata.metatype && Reflect.hasMetadata(IGNORES_UNKNOWN, metadata.metatype)) {
+      return this.check(
+        Object.fromEntries(Object.entries(given as object).filter(([name]) => known.includes(name))),
+        metadata,
+      );
+    }
     const passedOver = PASSED_OVER.filter((name) => Object.hasOwn(given as object, name));
     if (passedOver.length > 0) {
-      throw new InvalidInputError(passedOver.map((name) => ({ path: `${place}.${name}`, message: UNKNOWN })));
+      throw new InvalidInputError(
+        passedOver.map((name) => ({ path: `${place}.${name}`, message: unknownName(name, known) })),
+      );
     }
+    return this.check(given, metadata);
+  }
+
+  private async check(given: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    const place = PLACES[metadata.type] as string;
     try {
       return await super.transform(given, metadata);
     } catch (error) {
@@ -49,16 +71,30 @@ export class InputPipe extends ValidationPipe {
 }
 
 function withPlace(error: InvalidInputError, place: string): InvalidInputError {
-  return new InvalidInputError((error.errors ?? []).map((fault) => ({ ...fault, path: `${place}.${fault.path}` })));
+  const faults = (error.errors ?? []).map((fault) => ({ ...fault, path: `${place}.${fault.path}` }));
+  const more = faults.length - MAX_FAULTS;
+  return new InvalidInputError(
+    more > 0 ? [...faults.slice(0, MAX_FAULTS), { path: place, message: `has ${more} more faults` }] : faults,
+  );
 }
 
 function faultsOf(error: ValidationError, parent = ''): InputFault[] {
   const path = `${parent}${error.property}`;
-  const own = Object.entries(error.constraints ?? {}).map(([constraint, message]) => ({
-    path,
-    message: constraint === 'whitelistValidation' ? UNKNOWN : withoutSubject(message, error.property),
-  }));
-  return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(child, `${path}.`))];
+  const messages = messagesOf(error);
+  return [
+    ...messages.map((message) => ({ path, message })),
+    ...(error.children ?? []).flatMap((child) => faultsOf(child, `${path}.`)),
+  ];
+}
+
+function messagesOf({ constraints = {}, property, target, value }: ValidationError): string[] {
+  if ('whitelistValidation' in constraints) {
+    return [unknownName(property, membersOf(target?.constructor))];
+  }
+  const messages = Object.values(constraints);
+  return value === undefined && messages.length > 0
+    ? ['is required']
+    : messages.map((message) => withoutSubject(message, property));
 }
 
 /** The messages of class-validator begin with the property's name, which the path says already. */

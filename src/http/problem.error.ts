@@ -67,7 +67,7 @@ export class CharacterNotStorableError extends ProblemError {
 export const NOTHING_HERE = {
   status: 404,
   code: 'not_found',
-  detail: 'There is nothing at this path; GET /docs lists the routes',
+  detail: 'There is nothing at this path',
 } as const;
 
 /** What a caller sent can't be used; names every fault. */

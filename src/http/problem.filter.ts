@@ -1,5 +1,12 @@
 import { STATUS_CODES } from 'node:http';
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  Logger,
+  NotFoundException,
+} from '@nestjs/common';
 import type { Response } from 'express';
 import { QueryFailedError } from 'typeorm';
 import type { GuardedRequest } from '../access/principal.js';
@@ -14,6 +21,7 @@ import {
   ProblemError,
 } from './problem.error.js';
 import { requestIdOf } from './request-id.js';
+import { unroutedProblem } from './unrouted.js';
 
 /** RFC 9457, with the members that Lapse adds. */
 export interface Problem {
@@ -40,7 +48,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<GuardedRequest>();
     const response = host.switchToHttp().getResponse<Response<unknown, ProblemLocals>>();
-    const known = asProblemError(error);
+    const known = isUnrouted(error) ? unroutedProblem(request) : asProblemError(error);
     const requestId = requestIdOf(response);
     if (known.status >= 500) {
       this.report(`${request.method} ${request.path} failed (request ${requestId})`, known.status, error);
@@ -63,6 +71,11 @@ export class ProblemFilter implements ExceptionFilter {
       this.logger.error(`${what}: ${String(error)}`, error instanceof Error ? error.stack : undefined);
     }
   }
+}
+
+/** No route took the request, or the one that did is hidden from the caller: both are answered in the same words. */
+function isUnrouted(error: unknown): boolean {
+  return error instanceof NotFoundException || (error instanceof ProblemError && error.code === NOTHING_HERE.code);
 }
 
 function asProblem(error: ProblemError, request: GuardedRequest, requestId: string): Problem {

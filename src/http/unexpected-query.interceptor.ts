@@ -4,6 +4,9 @@ import { RouteParamtypes } from '@nestjs/common/internal.js';
 import type { Request } from 'express';
 import type { Observable } from 'rxjs';
 import { InvalidInputError } from './problem.error.js';
+import { unknownName } from './unknown-names.js';
+
+const MAX_FAULTS = 20;
 
 /** Refuses a query where the handler takes none: what a caller meant by it would be passed over in silence. */
 @Injectable()
@@ -13,7 +16,7 @@ export class UnexpectedQuery implements NestInterceptor {
     const names = Object.keys(context.switchToHttp().getRequest<Request>().query);
     if (names.length > 0 && !takesQuery(context)) {
       throw new InvalidInputError(
-        names.map((name) => ({ path: `query.${name}`, message: 'is not known here; remove it' })),
+        names.slice(0, MAX_FAULTS).map((name) => ({ path: `query.${name}`, message: unknownName(name, []) })),
       );
     }
     return next.handle();

@@ -15,6 +15,13 @@ import type { DueExecution } from './overdue-executions.repository.js';
 import { countBatchSql } from './sweep-counts.sql.js';
 import { HOUSEKEEPING_LIMITS } from './sweeps.repository.js';
 
+export interface PausedRow {
+  sweepId: string;
+  executions: number;
+  nextTryAt: Date;
+  until: Date;
+}
+
 export type FailureRow = FailureEntity & { position: readonly string[] };
 
 const COLUMNS = `e.tenant_id AS "tenantId", e.project_id AS "projectId", e.execution_id AS "executionId", e.attempts,
@@ -117,6 +124,24 @@ export class FailuresRepository {
       { ...LIMITS, capacity },
       `DELETE FROM ${this.schema}.failing_tenants WHERE tenant_id = $1`,
       [scope.tenantId],
+    );
+  }
+
+  /** Of each sweep, the executions that it was the last one to try, and that wait for another attempt. */
+  findPaused(scope: TenantScope, sweepIds: readonly string[]): Promise<PausedRow[]> {
+    const parameters = new SqlParameters();
+    const conditions = [
+      `e.last_sweep_id = ANY (${parameters.add(sweepIds)}::uuid[])`,
+      'e.next_try_at > statement_timestamp()',
+      ...inScope(scope, parameters),
+    ];
+    return queryOnce(
+      this.dataSource,
+      LIMITS,
+      `SELECT e.last_sweep_id AS "sweepId", count(*)::int AS executions,
+              min(e.next_try_at) AS "nextTryAt", max(e.next_try_at) AS until
+         FROM ${this.schema}.failures e WHERE ${conditions.join(' AND ')} GROUP BY e.last_sweep_id`,
+      parameters.values,
     );
   }
 

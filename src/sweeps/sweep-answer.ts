@@ -66,6 +66,13 @@ export class UndoRangeDto {
   @ApiProperty({ format: 'date-time', description: 'Timed out before this time' }) to!: string;
 }
 
+@ApiSchema({ name: 'PausedExecutions' })
+export class PausedDto {
+  @ApiProperty({ type: 'integer', example: 3 }) executions!: number;
+  @ApiProperty({ format: 'date-time', description: 'When the first of them is tried again' }) nextTryAt!: string;
+  @ApiProperty({ format: 'date-time', description: 'From then on all of them may be tried again' }) until!: string;
+}
+
 @ApiSchema({ name: 'Sweep' })
 export class SweepDto {
   @ApiProperty({ format: 'uuid' }) id!: string;
@@ -118,6 +125,14 @@ export class SweepDto {
   @ApiProperty({ type: SweepCountsDto }) counts!: SweepCountsDto;
   @ApiProperty({ type: UndoCountsDto, nullable: true, description: 'Of an undo; null for a sweep that times out' })
   undone!: UndoCountsDto | null;
+  @ApiProperty({
+    type: PausedDto,
+    nullable: true,
+    description:
+      'Executions that this sweep failed to time out and that wait for another attempt: until then no sweep touches them. ' +
+      'Null if there are none, or once they were tried again',
+  })
+  paused!: PausedDto | null;
   @ApiProperty({ format: 'date-time', description: 'What was overdue at this moment of the database clock' })
   cutoff!: string;
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
@@ -154,6 +169,7 @@ export class SweepDto {
       requestedBy: sweep.requestedBy,
       counts: { timedOut, skipped, failed, total },
       undone: isUndo ? { reopened, changedSince, gone, alreadyReopened } : null,
+      paused: null,
       cutoff: rfc3339(sweep.cutoff),
       startedAt: rfc3339(startedAt),
       finishedAt: rfc3339OrNull(finishedAt),

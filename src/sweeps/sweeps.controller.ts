@@ -10,6 +10,7 @@ import {
   Req,
   Res,
   type StreamableFile,
+  UseInterceptors,
 } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
@@ -18,6 +19,7 @@ import type { Caller as CallerOfRoute } from '../access/principal.js';
 import type { TenantScope } from '../access/tenant-scope.js';
 import { answerList, ListResponse } from '../http/list-answer.js';
 import { Problems } from '../http/problem.dto.js';
+import { RequiredBody } from '../http/required-body.interceptor.js';
 import { ACCEPTED_SWEEP, answerSweep, SweepDto, WaitQuery } from './sweep-answer.js';
 import { SweepIdParam } from './sweep-id.param.js';
 import { SweepProgress } from './sweep-progress.service.js';
@@ -60,6 +62,9 @@ const CSV = {
     'undone.changedSince',
     'undone.gone',
     'undone.alreadyReopened',
+    'paused.executions',
+    'paused.nextTryAt',
+    'paused.until',
     'cutoff',
     'startedAt',
     'finishedAt',
@@ -82,7 +87,8 @@ export class SweepsController {
   @RequiresRole('operator')
   @Audited('sweep.request')
   @ApiOperation({ operationId: 'requestSweep', summary: 'Time out what is overdue now' })
-  @ApiBody({ type: RequestSweepBody, required: false, examples: SWEEP_EXAMPLES })
+  @ApiBody({ type: RequestSweepBody, required: true, examples: SWEEP_EXAMPLES })
+  @UseInterceptors(RequiredBody)
   @ApiOkResponse({ type: SweepDto, description: 'The sweep has ended' })
   @ApiAcceptedResponse(ACCEPTED_SWEEP)
   @Problems(409)

@@ -12,6 +12,7 @@ import { ScheduleWatch } from './schedule-watch.service.js';
 import { SweepEntity } from './sweep.entity.js';
 import { SweepCountsRepository } from './sweep-counts.repository.js';
 import { SweepLockNames } from './sweep-lock-names.service.js';
+import { SweepPauses } from './sweep-pauses.service.js';
 import { SweepProgress } from './sweep-progress.service.js';
 import { SweepRecords } from './sweep-records.service.js';
 import { SweepRunner } from './sweep-runner.service.js';
@@ -34,6 +35,7 @@ import { SweepsService } from './sweeps.service.js';
     ScheduleWatch,
     SweepCountsRepository,
     SweepLockNames,
+    SweepPauses,
     SweepProgress,
     SweepRecords,
     SweepRunner,

@@ -15,6 +15,7 @@ import { asUnavailable, begin, waitFor } from './begun-sweep.js';
 import { RequestedSweeps } from './requested-sweeps.service.js';
 import type { SweepEntity, Trigger } from './sweep.entity.js';
 import { SweepDto } from './sweep-answer.js';
+import { SweepPauses } from './sweep-pauses.service.js';
 import { type SweepPlan, sweepLockName } from './sweep-plan.js';
 import { SweepRunner } from './sweep-runner.service.js';
 import { asShare, asWhole, largestShare, type ShareCounts, type VisibleSweep } from './sweep-share.js';
@@ -44,6 +45,7 @@ export class SweepsService {
     private readonly requested: RequestedSweeps,
     private readonly sweeps: SweepsRepository,
     private readonly shares: SweepSharesRepository,
+    private readonly pauses: SweepPauses,
     private readonly auditLog: AuditLogService,
     private readonly pages: Pages,
   ) {}
@@ -114,7 +116,9 @@ export class SweepsService {
 
   /** @throws SweepNotFoundError */
   async get(scope: TenantScope, id: string): Promise<SweepDto> {
-    return this.answer(await this.find(scope, id));
+    const sweep = this.answer(await this.find(scope, id));
+    const [answer = sweep] = await this.pauses.addTo(scope, [sweep]);
+    return answer;
   }
 
   /**
@@ -141,14 +145,15 @@ export class SweepsService {
     return SweepDto.from(visible, this.configuration.approvalTimeout / 1000);
   }
 
-  list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
-    return this.pages.page(caller, query, {
+  async list(caller: Caller, query: ListSweepsQuery): Promise<Page<SweepDto>> {
+    const page = await this.pages.page(caller, query, {
       name: 'sweeps',
       rows: async (limit, after) =>
         this.withShares(caller.scope, await this.sweeps.list(caller.scope, query, limit, after)),
       positionOf: ({ position }) => position,
       toItem: (sweep: VisibleRow) => this.answer(sweep),
     });
+    return { ...page, items: await this.pauses.addTo(caller.scope, page.items) };
   }
 
   /** A tenant's page of sweeps, with its share of the platform's. The page ends early if too much had to be counted. */

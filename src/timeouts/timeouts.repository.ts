@@ -90,6 +90,7 @@ export class TimeoutsRepository {
         columns: `${COLUMNS}, ${undoId === undefined ? 'NULL AS outcome, NULL AS failure' : 'e.outcome, e.failure'}`,
         served: [
           ...(isOfTenant ? ofTenant : bySweep),
+          ...equalities({ execution_id: executionId }, parameters),
           ...(within === undefined ? [] : [idSince('e.id', at(within.from))]),
           ...(within?.to ? [idBefore('e.id', at(within.to))] : []),
           ...(resurrected ? ['e.resurrected_at IS NOT NULL'] : []),
@@ -99,10 +100,7 @@ export class TimeoutsRepository {
         unserved: [
           ...(isOfTenant ? bySweep : ofTenant),
           ...(resurrected === false ? ['e.resurrected_at IS NULL'] : []),
-          ...equalities(
-            { project_id: projectId, agent_id: agentId, tool_name: toolName, execution_id: executionId },
-            parameters,
-          ),
+          ...equalities({ project_id: projectId, agent_id: agentId, tool_name: toolName }, parameters),
           ...(from === undefined ? [] : [`e.timed_out_at >= ${at(from)}`]),
           ...(to === undefined ? [] : [`e.timed_out_at < ${at(to)}`]),
         ],

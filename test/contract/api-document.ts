@@ -40,6 +40,7 @@ interface Response {
 
 export interface Operation {
   operationId: string;
+  tags?: string[];
   method: string;
   path: string;
   parameters: Parameter[];

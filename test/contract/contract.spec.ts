@@ -47,6 +47,8 @@ async function populate(): Promise<Record<string, string[]>> {
   return {
     tenantId: ['acme'],
     'X-Tenant-Id': ['acme'],
+    'X-Inkeep-Tenant-Id': ['acme'],
+    'X-Inkeep-Project-Id': ['support'],
     projectId: ['support'],
     executionId: ['1', '20', 'a/b', 'odd', 'done'],
     conversationId: ['conversation-1', 'conversation-20'],
@@ -136,7 +138,10 @@ function excuseOf(
   if (/(not undefined|is required)/.test(said)) {
     return 'a member that is required because another one is missing';
   }
-  return caller === 'platform' && /x-tenant-id: must name the tenant/.test(said) && !call.headers['X-Tenant-Id']
+  return caller === 'platform' &&
+    /x-tenant-id: must name the tenant/.test(said) &&
+    !call.headers['X-Tenant-Id'] &&
+    !call.headers['X-Inkeep-Tenant-Id']
     ? 'a path that does not name the tenant'
     : undefined;
 }

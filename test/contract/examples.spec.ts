@@ -31,6 +31,7 @@ const BEFORE: Record<string, (known: Record<string, string>) => Promise<unknown>
   getExecution: () => suspend(1, 5, 'exec_p9s0'),
   getPendingApproval: () => suspend(1, 5, 'exec_p9s0'),
   pendingApprovals: () => suspend(1, 5, 'exec_p9s0'),
+  hostPendingApprovals: () => suspend(1, 5, 'exec_p9s0'),
   listExecutions: () => suspend(1, 5, 'exec_p9s0'),
   listFailures: async () => {
     const { host, lapse } = world;
@@ -114,6 +115,7 @@ function callOf(operation: Operation, known: Record<string, string>, body: unkno
   return {
     method: operation.method,
     path: query.length > 0 ? `${path}?${query.join('&')}` : path,
+    headers: Object.fromEntries(given.flatMap((one) => (one.in === 'header' ? [[one.name, one.value]] : []))),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   };
 }
@@ -156,7 +158,7 @@ function untrueExamples(schema: Schema, value: unknown, asked?: Record<string, u
 }
 
 async function keyFor({ operationId }: Operation): Promise<string> {
-  if (operationId === 'pendingApprovals') {
+  if (['pendingApprovals', 'hostPendingApprovals'].includes(operationId)) {
     return world.lapse.createKey('viewer', 'acme');
   }
   return operationId === 'cronCleanupStaleWorkflows' ? CRON_SECRET : ADMIN_KEY;
@@ -173,7 +175,7 @@ test.each(examples)('%s %s answers what the document shows', async (_id, _name, 
   const send = () =>
     sendExactly(world.lapse.url, {
       ...call,
-      headers: { authorization: `Bearer ${key}`, 'x-forwarded-for': '10.0.3.17' },
+      headers: { ...call.headers, authorization: `Bearer ${key}`, 'x-forwarded-for': '10.0.3.17' },
     });
   const locks = world.lapse.app.get(AdvisoryLockService);
   const answer = await (operation.operationId === 'listLocks'

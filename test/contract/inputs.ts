@@ -21,7 +21,9 @@ export function callsOf(operation: Operation, known: Record<string, string[]>): 
   return fc
     .record({
       parameters: fc.tuple(...operation.parameters.map((parameter) => parameterValues(parameter, known))),
-      body: body ? bodies(resolved(body.schema), known) : fc.constant({ text: undefined, isValid: true }),
+      body: body
+        ? bodies(resolved(body.schema), known, operation.tags?.includes('Drop-in') ?? false)
+        : fc.constant({ text: undefined, isValid: true }),
       unknown: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
     })
     .map(({ parameters, body, unknown }) => {
@@ -73,6 +75,7 @@ function isSendable(header: string): boolean {
 function bodies(
   schema: Schema,
   known: Record<string, string[]>,
+  ignoresUnknown: boolean,
 ): Arbitrary<{ text: string | undefined; isValid: boolean }> {
   const members = Object.entries(schema.properties ?? {}).map(([name, member]) => ({
     name,
@@ -88,7 +91,10 @@ function bodies(
   return fc.oneof(
     { weight: 4, arbitrary: valid.map((body) => ({ text: JSON.stringify(body), isValid: true })) },
     { weight: 1, arbitrary: withFault.map((body) => ({ text: JSON.stringify(body), isValid: false })) },
-    { weight: 1, arbitrary: valid.map((body) => ({ text: JSON.stringify({ ...body, unknown: 1 }), isValid: false })) },
+    {
+      weight: 1,
+      arbitrary: valid.map((body) => ({ text: JSON.stringify({ ...body, unknown: 1 }), isValid: ignoresUnknown })),
+    },
     {
       weight: 1,
       arbitrary: fc

@@ -63,7 +63,7 @@ export class Issuer {
   /** A token that opens what its claims say, for five minutes, unless `changes` make it a bad one. */
   async token(
     claims: Record<string, unknown>,
-    changes: { key?: SigningKey; expiresIn?: number } = {},
+    changes: { key?: SigningKey; expiresIn?: number; withoutKid?: boolean } = {},
   ): Promise<string> {
     const key = changes.key ?? (this.keys.at(-1) as SigningKey);
     const now = Math.floor(Date.now() / 1000);
@@ -75,7 +75,8 @@ export class Issuer {
       exp: now + (changes.expiresIn ?? 300),
       ...claims,
     };
-    return new SignJWT(payload).setProtectedHeader({ alg: key.algorithm, kid: key.kid }).sign(key.privateKey);
+    const header = { alg: key.algorithm, ...(changes.withoutKid ? {} : { kid: key.kid }) };
+    return new SignJWT(payload).setProtectedHeader(header).sign(key.privateKey);
   }
 
   stop(): void {

@@ -68,8 +68,8 @@ export class Lapse {
     return this.send('GET', path, key);
   }
 
-  post(path: string, body?: unknown, key: string = ADMIN_KEY): Promise<Answer> {
-    return this.send('POST', path, key, body === undefined ? undefined : JSON.stringify(body));
+  post(path: string, body: unknown = {}, key: string = ADMIN_KEY): Promise<Answer> {
+    return this.send('POST', path, key, JSON.stringify(body));
   }
 
   delete(path: string, key: string = ADMIN_KEY): Promise<Answer> {
@@ -95,7 +95,11 @@ export class Lapse {
     });
     const answer = await response.text();
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(answer) : answer };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && answer !== '' ? JSON.parse(answer) : answer,
+    };
   }
 
   /** The text of a new API key. */
