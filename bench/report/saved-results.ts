@@ -6,6 +6,7 @@ import { claimsOf, tableOf } from './tables.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const BENCH_README = fileURLToPath(new URL('../README.md', import.meta.url));
+const SIZING = fileURLToPath(new URL('../../docs/sizing.md', import.meta.url));
 
 /** The order of the page. */
 const ORDER = [
@@ -42,12 +43,14 @@ export async function render(): Promise<void> {
 /** @returns the pictures, and the page with its tables, as the saved results give them. */
 export async function rendered(): Promise<[file: string, text: string][]> {
   const results = await savedResults();
+  const sizes = results.filter(({ measure }) => measure === 'sizes');
   const parts = [
     `### All targets\n\n${claimsOf(results)}`,
     ...results.map((result) => `### ${result.measure}\n\n${tableOf(result)}`),
   ];
   return [
     [BENCH_README, await withPart(BENCH_README, parts.join('\n\n'))],
+    [SIZING, await withPart(SIZING, sizes.map(tableOf).join('\n\n'))],
     ...results.flatMap((result) =>
       Object.entries(picturesOf(result)).map(([name, picture]): [string, string] => [RESULTS + name, picture]),
     ),
