@@ -38,7 +38,7 @@ export function addSweepsCommand(lapse: Command): void {
         flags: '--status <status>',
         description: 'running, succeeded, partial, failed, cancelled or interrupted',
       },
-      { field: 'kind', flags: '--kind <kind>', description: 'sweep or undo' },
+      { field: 'kind', flags: '--kind <kind>', description: 'timeout or undo' },
       { field: 'from', flags: '--from <time>', description: 'started at this time or later' },
       { field: 'to', flags: '--to <time>', description: 'started before this time' },
       {
