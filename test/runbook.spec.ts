@@ -2,12 +2,13 @@ import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
+import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { ResurrectionsService } from '../src/timeouts/resurrections.service.js';
 import { DatabaseProxy } from './support/database-proxy.js';
 import { eventually } from './support/eventually.js';
 import { ADMIN_KEY, Lapse } from './support/lapse.js';
 import { sweepANight } from './support/night.js';
-import { roleOfLapse } from './support/people.js';
+import { ADA, roleOfLapse } from './support/people.js';
 import { Runbook } from './support/runbook.js';
 import { useWorld } from './support/world.js';
 
@@ -65,26 +66,29 @@ async function session(application_name: string): Promise<{ client: pg.Client; p
 
 test('before you begin: each way to reach the command line works', async () => {
   const section = 'Before you begin';
-  const then = 'lapse --version';
+  const followedBy = 'lapse --version';
   for (const start of ['lapse() { kubectl', 'lapse() { docker', 'lapse() { node']) {
-    expect((await runbook.run(section, start, { then })).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect((await runbook.run(section, start, { followedBy })).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   }
-  const variables = await runbook.run(section, 'LAPSE=', { then: 'curl -fsS "$LAPSE/health/live"' });
+  const variables = await runbook.run(section, 'LAPSE=', {
+    values: { 'http://127.0.0.1:3000': world.lapse.url },
+    followedBy: 'curl -fsS "$LAPSE/health/live"',
+  });
   expect(variables.stdout).toContain('ok');
 });
 
 test('nothing is swept: a right is lost, the doctor names it, and the schedule goes on', async () => {
   const role = await roleOfLapse(world.databaseUrl);
   cleanups.push(role.drop);
-  const warnings = captureWarnings();
   const everySecond = { LAPSE_SWEEP_CRON: '* * * * * *' };
   const service = await Lapse.start(role.url, everySecond);
   cleanups.push(() => service.stop());
+  const warnings = captureWarnings();
   const name = new URL(role.url).username;
   await sql(`REVOKE UPDATE ON workflow_executions FROM ${name}`);
   await world.host.suspendMany(3, 61);
   const values = { '"lapse"': `"${name}"`, 'schedule is "* * * * *"': 'schedule is "* * * * * *"' };
-  const as = { values: { ...values, '"sweep"': '"sweep"' }, environment: { ...everySecond, DATABASE_URL: role.url } };
+  const as = { values, environment: { ...everySecond, DATABASE_URL: role.url } };
   const section = 'Nothing is swept';
 
   runbook.expectLog(section, await logged(warnings, /^No scheduled sweep ended well/), values);
@@ -137,12 +141,12 @@ test('too much was swept: one command of the page takes back a night of 480 swee
 test('an execution cannot be timed out: its list says why, and it is tried again by itself', async () => {
   const { host, lapse } = world;
   await sql(`
-    CREATE FUNCTION freeze() RETURNS trigger LANGUAGE plpgsql AS
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN RAISE 'executions of this agent are frozen'; END $$;
-    CREATE TRIGGER freeze BEFORE UPDATE ON workflow_executions
-      FOR EACH ROW WHEN (OLD.id = 'exec_p9s0') EXECUTE FUNCTION freeze()`);
-  const thaw = () => sql('DROP FUNCTION IF EXISTS freeze CASCADE');
-  cleanups.push(thaw);
+    CREATE TRIGGER refuse BEFORE UPDATE ON workflow_executions
+      FOR EACH ROW WHEN (OLD.id = 'exec_p9s0') EXECUTE FUNCTION refuse()`);
+  const drop = () => sql('DROP FUNCTION IF EXISTS refuse CASCADE');
+  cleanups.push(drop);
   await host.suspend({ id: 'exec_p9s0', minutes: 31 });
   await host.suspend({ minutes: 31 });
   const warnings = captureWarnings();
@@ -151,7 +155,7 @@ test('an execution cannot be timed out: its list says why, and it is tried again
 
   runbook.expectLog(section, await logged(warnings, /^Sweep /));
   await Promise.all([runbook.run(section, 'lapse failures'), runbook.run(section, 'lapse executions')]);
-  await thaw();
+  await drop();
   await sql('UPDATE lapse.failures SET next_try_at = now()');
   await lapse.post('/v1/sweeps');
   await runbook.run(section, 'lapse failures');
@@ -174,7 +178,7 @@ test('late approvals: those that came through are listed, the guard refuses more
     runbook.run(section, 'lapse guard status', { code: 1 }),
   ]);
   await runbook.run(section, 'lapse guard install');
-  cleanups.push(() => sql('DROP FUNCTION lapse_guard CASCADE'));
+  cleanups.push(() => lapse.app.get(LateApprovalGuard, { strict: false }).remove(ADA));
   const refused = await approve('exec_q7d2').catch((error: Error) => error);
   runbook.expectLog(section, (refused as Error).message);
   const [{ id }] = (await lapse.get('/v1/timeouts?executionId=exec_q7d2')).body.items;
@@ -233,25 +237,25 @@ test('the host is slow: a lock on its table, a missing index and a large sweep a
   await runbook.run(section, 'psql "$OWNER_URL" -c \'SELECT', locked);
 
   await sql('DROP INDEX workflow_executions_suspended_by_tenant');
-  await runbook.run(section, 'lapse doctor');
-  await runbook.run(section, 'psql "$OWNER_URL" -c "CREATE INDEX');
-  const index = await sql(
-    `SELECT indisvalid FROM pg_index WHERE indexrelid = 'workflow_executions_suspended_by_tenant'::regclass`,
-  );
-  expect(index.rows).toEqual([{ indisvalid: true }]);
-
   await host.suspendMany(20_000, 31);
   await host.slowDown(0.002);
   cleanups.push(() => host.speedUp());
   const { body } = await lapse.post('/v1/sweeps?wait=0');
   const as = { values: { [ID]: body.id } };
-  await runbook.run(section, 'lapse sweeps --status running', as);
+  await Promise.all([runbook.run(section, 'lapse doctor'), runbook.run(section, 'lapse sweeps --status running', as)]);
   await runbook.run(section, 'curl', as);
   await eventually(
     async () => (await lapse.get(`/v1/sweeps/${body.id}`)).body.status,
     (status) => status === 'cancelled',
   );
-  await runbook.run(section, 'lapse sweeps --status cancelled', as);
+  await Promise.all([
+    runbook.run(section, 'psql "$OWNER_URL" -c "CREATE INDEX'),
+    runbook.run(section, 'lapse sweeps --status cancelled', as),
+  ]);
+  const index = await sql(
+    `SELECT indisvalid FROM pg_index WHERE indexrelid = 'workflow_executions_suspended_by_tenant'::regclass`,
+  );
+  expect(index.rows).toEqual([{ indisvalid: true }]);
 }, 60_000);
 
 test('every command, log line and output of the page was run or compared', () => {
