@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from '@jest/globals';
 
 /** A block of code of the page. */
@@ -35,9 +33,6 @@ interface Place {
   databaseUrl: string;
   adminKey: string;
 }
-
-/** Commands start in half the time. */
-const NODE_COMPILE_CACHE = join(tmpdir(), 'lapse-runbook-compile-cache');
 
 const SETUP = 'Before you begin';
 
@@ -128,7 +123,6 @@ export class Runbook {
     const env = {
       PATH,
       HOME,
-      NODE_COMPILE_CACHE,
       DATABASE_URL: databaseUrl,
       LAPSE_ADMIN_KEY: adminKey,
       ...environment,
