@@ -65,22 +65,41 @@ async function startError(environment: Record<string, string>): Promise<string> 
   return record.message;
 }
 
-test('a port or an address that is not to be had is named with HOST and PORT, in one line', async () => {
+test('a port or an address that is not to be had is named with HOST and PORT, in one line, by the doctor too', async () => {
   const taken = await listener(0, '127.0.0.1');
   cleanups.push(promisify(taken.close.bind(taken)));
   const { port } = taken.address() as { port: number };
+  const cases = [
+    [
+      { HOST: '127.0.0.1', PORT: String(port) },
+      new RegExp(
+        `^Can't listen on HOST=127.0.0.1 PORT=${port}: another process listens there \\(EADDRINUSE\\); end that one, or set PORT to a free port$`,
+      ),
+    ],
+    [
+      { HOST: '192.0.2.1', PORT: '0' },
+      /^Can't listen on HOST=192\.0\.2\.1 PORT=0: .*is no address of this machine.*; set HOST to/,
+    ],
+    [
+      { HOST: 'no-such-host.invalid', PORT: '0' },
+      /^Can't listen on HOST=no-such-host\.invalid PORT=0: .*; set HOST to/,
+    ],
+  ] as const;
 
-  const [inUse, notHere, unknown] = await Promise.all([
-    startError({ PORT: String(port) }),
-    startError({ HOST: '192.0.2.1' }),
-    startError({ HOST: 'no-such-host.invalid' }),
-  ]);
-
-  expect(inUse).toBe(
-    `Can't listen on HOST=127.0.0.1 PORT=${port}: another process listens there (EADDRINUSE); end that one, or set PORT to a free port`,
+  await Promise.all(
+    cases.map(async ([environment, message]) => {
+      expect(await startError(environment)).toMatch(message);
+      const { code, stdout } = await Command.run(['doctor', '--json'], {
+        DATABASE_URL: world.databaseUrl,
+        ...environment,
+      });
+      expect(code).toBe(1);
+      const { findings } = JSON.parse(stdout);
+      const failed = findings.filter(({ verdict }: { verdict: string }) => verdict === 'fail');
+      expect(failed).toMatchObject([{ check: 'address' }]);
+      expect(`${failed[0].seen}; ${failed[0].remedy}`).toMatch(message);
+    }),
   );
-  expect(notHere).toMatch(/^Can't listen on HOST=192\.0\.2\.1 PORT=0: .*is no address of this machine.*; set HOST to/);
-  expect(unknown).toMatch(/^Can't listen on HOST=no-such-host\.invalid PORT=0: .*; set HOST to/);
 }, 60_000);
 
 test('whatever stops the start is one line with what to do, and what stops it fails in the doctor, too', async () => {
@@ -235,7 +254,12 @@ test('the health check of the container follows HOST and PORT', async () => {
   const answers = asked.map(async (environment) => ({ ...environment, healthy: await healthy(environment) }));
   expect(await Promise.all(answers)).toEqual(asked.map((environment) => ({ ...environment, healthy: true })));
   expect(await healthy({ HOST: '0.0.0.0', PORT: await freePort() })).toMatch(/^1 .*ECONNREFUSED/);
+  expect(await healthy({ HOST: '127.0.0.1', PORT: '0' })).toMatch(/^1 PORT=0 means any free port/);
   const [silent] = services as [Service];
+  // To the doctor, too, a service that is alive is none of those that keep another one from the port.
+  const beside = { DATABASE_URL: world.databaseUrl, HOST: '0.0.0.0', PORT: ports[0] as string };
+  const { findings } = JSON.parse((await Command.run(['doctor', '--json'], beside)).stdout);
+  expect(findings).toContainEqual(expect.objectContaining({ check: 'address', verdict: 'ok' }));
   silent.freeze();
   expect(await healthy({ HOST: '127.0.0.1', PORT: ports[0] as string })).toMatch(/^1 /);
 }, 60_000);

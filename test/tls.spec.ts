@@ -177,9 +177,7 @@ test('what is wrong with a URL is reported with the rest of the configuration, i
       return (error as ConfigurationInvalidError).message;
     }
   };
-  expect(faults('sslmode=strict')).toMatch(
-    /2 faults:\n {2}- DATABASE_URL has sslmode=strict; allowed are disable, allow/,
-  );
+  expect(faults('sslmode=strict')).toMatch(/2 faults: DATABASE_URL has sslmode=strict; allowed are disable, allow/);
   expect(faults('sslmode=verify-ca')).toMatch(/needs sslrootcert/);
   expect(faults('sslmode=require&sslrootcert=system')).toMatch(/needs sslmode=verify-full/);
   expect(faults('sslmode=verify-full&sslrootcert=/no/such')).toMatch(

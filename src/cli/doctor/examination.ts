@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../../config/configuration.errors.js';
 import { type Configuration, readConfiguration } from '../../config/configuration.js';
+import { describeServer, parseDatabaseUrl } from '../../config/database-address.js';
 import { dataSourceOptions } from '../../database/data-source-options.js';
 import { DatabasePasswordMissingError, DatabaseTlsError, messageOf } from '../../database/database.errors.js';
 import { EmbeddedPostgresMissingError } from '../../database/embedded-postgres/embedded-postgres.errors.js';
@@ -73,7 +74,7 @@ async function connect(found: Found, run: CommandRun): Promise<Outcome> {
     if (cause instanceof DatabaseTlsError || cause instanceof DatabasePasswordMissingError) {
       return fail(cause.message, `correct DATABASE_URL: ${cause.remedy}`);
     }
-    const where = embedded ? '' : `${new URL(found.configuration.databaseUrl).host}: `;
+    const where = embedded ? '' : `${describeServer(parseDatabaseUrl(found.configuration.databaseUrl))}: `;
     const remedy = embedded
       ? 'see the message; or set DATABASE_URL'
       : 'check that the server runs and can be reached from here, and host, database, role and password in DATABASE_URL';
