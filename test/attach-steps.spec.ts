@@ -24,7 +24,8 @@ beforeAll(async () => {
       text.replace(/^ {3}/gm, ''),
     );
   const [roles = '', schema = '', grants = '', indexes = ''] = blocksOf('sql');
-  const [start = '', guard = ''] = blocksOf('sh');
+  const script = (what: string) => blocksOf('sh').find((text) => text.includes(what)) ?? '';
+  const [start, guard] = [script('npm start'), script('guard install')];
   sql = { roles, schema, grants, indexes };
   shell = { start, guard };
   for (const change of ['install', 'remove'] as const) {

@@ -34,6 +34,7 @@ const ROLES = ['needs_tls', 'needs_plain', 'with_cert', 'with_password'];
 beforeAll(async () => {
   certificates.authority('authority');
   certificates.authority('stranger');
+  await writeFile(certificates.path('empty.crt'), 'no certificate');
   certificates.issue('server', 'authority', 'db.example', 'DNS:db.example,DNS:localhost');
   certificates.issue('with_cert', 'authority', 'with_cert');
   certificates.issue('forged', 'stranger', 'with_cert');
@@ -88,6 +89,18 @@ describe('sslmode means what it means to libpq', () => {
     ['postgres', '', () => '', true],
     ['postgres', 'require', () => '', true],
     ['postgres', 'require', root, true],
+    [
+      'postgres',
+      'require',
+      () => `sslrootcert=${certificates.path('empty.crt')}`,
+      /sslrootcert=\S+ has no certificate/,
+    ],
+    [
+      'postgres',
+      'require',
+      () => 'ssl_min_protocol_version=TLSv1&ssl_max_protocol_version=TLSv1.1',
+      /^DATABASE_URL: no TLS connection to PostgreSQL: [\w ]+ \(\w+\); /,
+    ],
     ['postgres', 'require', strange, /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY|issuer/i],
     ['postgres', 'verify-ca', root, true],
     ['postgres', 'verify-ca', strange, /sslrootcert/],
