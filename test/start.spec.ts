@@ -9,6 +9,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { Command } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
 import { eventually } from './support/eventually.js';
+import { freePort } from './support/free-port.js';
 import { endServices, Service } from './support/service-process.js';
 import { useDatabase } from './support/world.js';
 
@@ -24,18 +25,11 @@ afterEach(async () => {
 
 const ISO_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** Of another program, which hangs up on whoever connects. */
-async function listener(): Promise<Server> {
+/** Another program, which hangs up on whoever connects. */
+async function otherProgram(): Promise<Server> {
   const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return server;
-}
-
-async function freePort(): Promise<string> {
-  const server = await listener();
-  const { port } = server.address() as { port: number };
-  await promisify(server.close.bind(server))();
-  return String(port);
 }
 
 async function emptyDatabase(): Promise<string> {
@@ -78,7 +72,7 @@ async function startError(environment: Record<string, string>): Promise<string> 
 }
 
 test('a port or an address that is not to be had is named with HOST and PORT, in one line, by the doctor too', async () => {
-  const taken = await listener();
+  const taken = await otherProgram();
   cleanups.push(promisify(taken.close.bind(taken)));
   const { port } = taken.address() as { port: number };
   const cases = [
@@ -209,7 +203,7 @@ test('the stack of a start error is in the log if debug is asked for', async () 
 });
 
 test('the start line names what the service works on, in both formats, and the health check follows HOST and PORT', async () => {
-  const ports = ['6697', await freePort(), await freePort()] as const;
+  const ports = ['6697', String(await freePort()), String(await freePort())] as const;
   const common = { DATABASE_URL: world.databaseUrl, LAPSE_APPROVAL_TIMEOUT: '2h', LAPSE_SWEEP_CRON: '17 4 * * *' };
   const json = Service.run({ ...common, HOST: '0.0.0.0', PORT: ports[0] });
   const text = Service.run({ ...common, HOST: '::', PORT: ports[1], LAPSE_LOG: 'text' });
@@ -236,7 +230,7 @@ test('the start line names what the service works on, in both formats, and the h
     .split('\n')
     .map((row) => JSON.parse(row));
   expect(records.find(({ message }) => message.startsWith('Listening'))).toMatchObject({
-    message: expect.stringMatching(line(`http://0.0.0.0:${ports[0]}`)),
+    message: expect.stringMatching(line(`http://127.0.0.1:${ports[0]}`)),
     timestamp: expect.stringMatching(ISO_UTC),
   });
   const shown = text.output.split('\n').find((row) => row.includes('Listening')) as string;
@@ -251,7 +245,7 @@ test('the start line names what the service works on, in both formats, and the h
   const asked = names.flatMap((hosts, index) => hosts.map((HOST) => ({ HOST, PORT: ports[index] as string })));
   const answers = await Promise.all(asked.map(async (address) => ({ ...address, seen: await health(address) })));
   expect(answers).toEqual(asked.map((address) => ({ ...address, seen: 'healthy' })));
-  expect(await health({ HOST: '0.0.0.0', PORT: await freePort() })).toMatch(/^1 .*ECONNREFUSED/);
+  expect(await health({ HOST: '0.0.0.0', PORT: String(await freePort()) })).toMatch(/^1 .*ECONNREFUSED/);
   expect(await health({ HOST: '127.0.0.1', PORT: '0' })).toMatch(/^1 PORT=0 means any free port/);
   // To the doctor, too, a service that is alive is none of those that keep another one from the port.
   const beside = await Command.run(['doctor', '--json'], { ...common, HOST: '0.0.0.0', PORT: ports[0] });
