@@ -146,10 +146,16 @@ describe('lapse executions', () => {
       metadata: { ...APPROVAL, pendingToolApproval: { ...APPROVAL.pendingToolApproval, toolName } },
     });
 
-    const { stdout } = await lapse('executions');
+    const environment = { DATABASE_URL: world.databaseUrl };
+    const [{ stdout }, narrow] = await Promise.all([
+      lapse('executions'),
+      Command.startInTerminal(['executions'], environment, 76).ended(),
+    ]);
 
     expectToFit(stdout);
     expect(stdout).toContain(`│ ${id} │`);
+    expect(narrow.stdout).toContain(`│ ${id} │`);
+    expect(Math.max(...narrow.stdout.split('\r\n').map((line) => stringWidth(line)))).toBeLessThanOrEqual(76);
   });
 
   test('ends with 2 on wrong usage, names every fault in its own words, and needs no database', async () => {
@@ -218,7 +224,7 @@ test('lapse sweeps, timeouts and failures list what the API lists, with its filt
       lapse(command, '--tenant', 'nobody'),
     ]);
     expectToFit(table.stdout);
-    expect(table.stdout).toMatch(/(\n│.*){3}\n└/);
+    expect(table.stdout).toMatch(/├.*\n(│.*\n){2}└/);
     expect(filtered).toEqual((await world.lapse.get(`/v1/${command}?tenantId=acme&${query}`)).body);
     expect(filtered.items.length).toBe(1);
     expect(none).toEqual({ code: 0, stdout: `${nothing}\n`, stderr: '' });

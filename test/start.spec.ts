@@ -118,6 +118,11 @@ test('whatever stops the start is one line with what to do, and what stops it fa
       /3 faults: LAPSE_DEMO must be true or false.*; LAPSE_LOG must be text or json, .*; LAPSE_LOG_LEVEL must be error, warn, info or debug/,
       'configuration',
     ],
+    [
+      { DATABASE_URL: '', LAPSE_DATA_DIR: 'package.json' },
+      /can't start: it is a file, not a folder; correct that, name another directory in LAPSE_DATA_DIR/,
+      'connection',
+    ],
     [{ DATABASE_URL: wrong.href }, /no_such_database" does not exist; check DATABASE_URL$/, 'connection'],
     [{ DATABASE_URL }, /no table "public"\.workflow_executions; set LAPSE_WATCHED_SCHEMA/, 'watched table'],
     [

@@ -38,9 +38,9 @@ export class Command {
     return Command.spawn(process.execPath, [PROGRAM, ...args], environment);
   }
 
-  /** With a terminal for standard output and standard error, which come as one. */
-  static startInTerminal(args: readonly string[], environment: Record<string, string>): Command {
-    const line = [process.execPath, PROGRAM, ...args].join(' ');
+  /** With a terminal of so many columns for standard output and standard error, which come as one. */
+  static startInTerminal(args: readonly string[], environment: Record<string, string>, columns = 80): Command {
+    const line = [`stty cols ${columns};`, process.execPath, PROGRAM, ...args].join(' ');
     return Command.spawn('script', ['--quiet', '--return', '--command', line, '/dev/null'], environment);
   }
 
