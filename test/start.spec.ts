@@ -6,10 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from '@jest/globals';
+import { startErrorLine } from '../src/start.errors.js';
 import { Command } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
+import { Examination } from './support/doctor.js';
 import { eventually } from './support/eventually.js';
 import { freePort } from './support/free-port.js';
+import { Lapse } from './support/lapse.js';
 import { endServices, Service } from './support/service-process.js';
 import { useDatabase } from './support/world.js';
 
@@ -95,23 +98,15 @@ test('a port or an address that is not to be had is named with HOST and PORT, in
   await Promise.all(
     cases.map(async ([environment, message]) => {
       expect(await startError(environment)).toMatch(message);
-      const { code, stdout } = await Command.run(['doctor', '--json'], {
-        DATABASE_URL: world.databaseUrl,
-        ...environment,
-      });
-      expect(code).toBe(1);
-      const { findings } = JSON.parse(stdout);
-      const failed = findings.filter(({ verdict }: { verdict: string }) => verdict === 'fail');
+      const { findings } = await Examination.in({ DATABASE_URL: world.databaseUrl, ...environment });
+      const failed = findings.filter(({ verdict }) => verdict === 'fail');
       expect(failed).toMatchObject([{ check: 'address' }]);
-      expect(`${failed[0].seen}; ${failed[0].remedy}`).toMatch(message);
+      expect(`${failed[0]?.seen}; ${failed[0]?.remedy}`).toMatch(message);
     }),
   );
 }, 60_000);
 
-test('whatever stops the start is one line with what to do, and what stops it fails in the doctor, too', async () => {
-  const DATABASE_URL = await emptyDatabase();
-  const wrong = new URL(world.databaseUrl);
-  wrong.pathname = '/no_such_database';
+test('whatever stops the start is one line with what to do', async () => {
   const cases = [
     [
       { LAPSE_DEMO: 'perhaps', LAPSE_LOG: 'xml', LAPSE_LOG_LEVEL: 'loud' },
@@ -123,31 +118,47 @@ test('whatever stops the start is one line with what to do, and what stops it fa
       /can't start: it is a file, not a folder; correct that, name another directory in LAPSE_DATA_DIR/,
       'connection',
     ],
-    [{ DATABASE_URL: wrong.href }, /no_such_database" does not exist; check DATABASE_URL$/, 'connection'],
-    [{ DATABASE_URL }, /no table "public"\.workflow_executions; set LAPSE_WATCHED_SCHEMA/, 'watched table'],
     [
-      { DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true', LAPSE_WATCHED_SCHEMA: 'nowhere' },
-      /can't be created in schema "nowhere" \(schema "nowhere" does not exist\); set LAPSE_WATCHED_SCHEMA/,
-      'watched table',
-    ],
-    [
-      { LAPSE_WATCHED_SCHEMA: 'pg_catalog', LAPSE_CREATE_WATCHED_TABLES: 'true' },
-      /can't be created in schema "pg_catalog".*permission denied/,
+      { DATABASE_URL: await emptyDatabase() },
+      /no table "public"\.workflow_executions; set LAPSE_WATCHED_SCHEMA/,
       'watched table',
     ],
   ] as const;
   await Promise.all(
     cases.map(async ([environment, message, check]) => {
-      const [line, { code, stdout }] = await Promise.all([
-        startError(environment),
-        Command.run(['doctor', '--json'], { DATABASE_URL: world.databaseUrl, ...environment }),
-      ]);
-      expect(line).toMatch(message);
-      expect(code).toBe(1);
-      expect(JSON.parse(stdout).findings).toContainEqual(expect.objectContaining({ check, verdict: 'fail' }));
+      expect(await startError(environment)).toMatch(message);
+      const examination = await Examination.in({ DATABASE_URL: world.databaseUrl, ...environment });
+      expect(examination.of(check)?.verdict).toBe('fail');
     }),
   );
-}, 90_000);
+}, 60_000);
+
+test('what stops the start fails in the doctor, too', async () => {
+  const DATABASE_URL = await emptyDatabase();
+  const wrong = new URL(world.databaseUrl);
+  wrong.pathname = '/no_such_database';
+  const created = { LAPSE_CREATE_WATCHED_TABLES: 'true' };
+  const cases = [
+    [{ DATABASE_URL: wrong.href }, /no_such_database" does not exist; check DATABASE_URL$/, 'connection'],
+    [{ LAPSE_LOCK_DATABASE_URL: wrong.href }, /does not exist; check LAPSE_LOCK_DATABASE_URL$/, 'locks'],
+    [
+      { DATABASE_URL, ...created, LAPSE_WATCHED_SCHEMA: 'nowhere' },
+      /can't be created in schema "nowhere" \(schema "nowhere" does not exist\); set LAPSE_WATCHED_SCHEMA/,
+      'watched table',
+    ],
+    [
+      { ...created, LAPSE_WATCHED_SCHEMA: 'pg_catalog' },
+      /can't be created in schema "pg_catalog".*permission denied/,
+      'watched table',
+    ],
+  ] as const;
+  for (const [environment, message, check] of cases) {
+    const all = { DATABASE_URL: world.databaseUrl, ...environment };
+    const error = await Lapse.start(all.DATABASE_URL, all).catch((reason: unknown) => reason);
+    expect(startErrorLine(error)).toMatch(message);
+    expect((await Examination.in(all)).of(check)?.verdict).toBe('fail');
+  }
+}, 60_000);
 
 test('a role that may not migrate stops the service, and fails in the doctor, which leaves nothing behind', async () => {
   const role = `starters_${Date.now()}`;
@@ -166,15 +177,13 @@ test('a role that may not migrate stops the service, and fails in the doctor, wh
 
   const environment = { DATABASE_URL: url.href };
   const line = await startError(environment);
-  const { code, stdout } = await Command.run(['doctor', '--json'], environment);
-  const fresh = await Command.run(['doctor', '--json'], { ...environment, LAPSE_SCHEMA: 'theirs' });
+  const doctor = await Command.run(['doctor', '--json'], environment);
+  const fresh = await Examination.in({ ...environment, LAPSE_SCHEMA: 'theirs' });
 
   expect(line).toMatch(/may not create Lapse's tables in schema "lapse" \(.+\); let the owner of the database run/);
-  expect([code, fresh.code]).toEqual([1, 1]);
-  for (const output of [stdout, fresh.stdout]) {
-    expect(JSON.parse(output).findings).toContainEqual(
-      expect.objectContaining({ check: 'migrations', verdict: 'fail', remedy: expect.stringContaining(role) }),
-    );
+  expect(doctor.code).toBe(1);
+  for (const examination of [Examination.ofOutput(doctor.stdout), fresh]) {
+    expect(examination.of('migrations')).toMatchObject({ verdict: 'fail', remedy: expect.stringContaining(role) });
   }
   const { rows } = await owner.query(`SELECT FROM pg_namespace WHERE nspname = 'theirs'`);
   expect(rows).toHaveLength(0);
@@ -182,18 +191,12 @@ test('a role that may not migrate stops the service, and fails in the doctor, wh
 
 test('the doctor tries the migrations of an empty database, and leaves it empty', async () => {
   const DATABASE_URL = await emptyDatabase();
-  const { code, stdout } = await Command.run(['doctor', '--json'], {
-    DATABASE_URL,
-    LAPSE_CREATE_WATCHED_TABLES: 'true',
+  const examination = await Examination.in({ DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true' });
+  expect(examination.code).toBe(0);
+  expect(examination.of('migrations')).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringContaining('tried, and rolled back'),
   });
-  expect(code).toBe(0);
-  expect(JSON.parse(stdout).findings).toContainEqual(
-    expect.objectContaining({
-      check: 'migrations',
-      verdict: 'warn',
-      seen: expect.stringContaining('tried, and rolled back'),
-    }),
-  );
   const again = await Command.run(['migrate', '--json'], { DATABASE_URL, LAPSE_CREATE_WATCHED_TABLES: 'true' });
   expect(JSON.parse(again.stdout).createdTables).toHaveLength(2);
 });
@@ -253,10 +256,8 @@ test('the start line names what the service works on, in both formats, and the h
   expect(await health({ HOST: '0.0.0.0', PORT: String(await freePort()) })).toMatch(/^1 .*ECONNREFUSED/);
   expect(await health({ HOST: '127.0.0.1', PORT: '0' })).toMatch(/^1 PORT=0 means any free port/);
   // To the doctor, too, a service that is alive is none of those that keep another one from the port.
-  const beside = await Command.run(['doctor', '--json'], { ...common, HOST: '0.0.0.0', PORT: ports[0] });
-  expect(JSON.parse(beside.stdout).findings).toContainEqual(
-    expect.objectContaining({ check: 'address', verdict: 'ok' }),
-  );
+  const beside = await Examination.in({ ...common, HOST: '0.0.0.0', PORT: ports[0] });
+  expect(beside.of('address')?.verdict).toBe('ok');
   json.freeze();
   expect(await health({ HOST: '127.0.0.1', PORT: ports[0] })).toMatch(/^1 /);
 

@@ -9,7 +9,7 @@ import { EmbeddedPostgresMissingError } from '../../database/embedded-postgres/e
 import { rehearseMigration } from '../../database/migrate.js';
 import { inspectWatchedTable, type WatchedTable } from '../../executions/watched-table.js';
 import { CommandLogger } from '../command-logger.js';
-import type { CommandRun } from '../command-run.js';
+import type { PartsToStop } from '../command-run.js';
 import { withServer } from '../embedded-server.js';
 import type { Check, Database, MigrationRehearsal } from './check.js';
 import { CHECKS } from './checks.js';
@@ -31,12 +31,14 @@ interface Found {
 /**
  * Looks at everything that Lapse stands on, without an application, which wouldn't start where something is missing.
  * Goes as far as it can: what can't be looked at is said to be skipped.
+ *
+ * @param variables of the environment; those of this process unless given.
  */
-export async function* examine(run: CommandRun): AsyncGenerator<Finding> {
+export async function* examine(run: PartsToStop, variables?: NodeJS.ProcessEnv): AsyncGenerator<Finding> {
   Logger.overrideLogger(new CommandLogger());
   let given: Configuration;
   try {
-    given = readConfiguration();
+    given = readConfiguration(variables);
   } catch (error) {
     if (!(error instanceof ConfigurationInvalidError)) {
       throw error;
@@ -53,7 +55,7 @@ export async function* examine(run: CommandRun): AsyncGenerator<Finding> {
   }
 }
 
-async function connect(found: Found, run: CommandRun): Promise<Outcome> {
+async function connect(found: Found, run: PartsToStop): Promise<Outcome> {
   const { embedded } = found.configuration;
   try {
     found.configuration = await withServer(found.configuration, run);
