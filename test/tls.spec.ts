@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -6,6 +8,7 @@ import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../src/config/configuration.errors.js';
 import { readConfiguration } from '../src/config/configuration.js';
 import { dataSourceOptions } from '../src/database/data-source-options.js';
+import { DatabaseUnreachableError } from '../src/database/database.errors.js';
 import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 import { lockSettings } from '../src/database/lock-settings.js';
 import { connectPatiently } from '../src/database/open-database.js';
@@ -154,6 +157,15 @@ test('a server with TLS that is not up yet is waited for', async () => {
   proxy.mend();
   expect(await answer).toBe(true);
   await proxy.stop();
+});
+
+test('a server in trouble, which answers the request for TLS with an error, is waited for', async () => {
+  const trouble = createServer((socket) => socket.once('data', () => socket.end('E'))).listen(0, '127.0.0.1');
+  await once(trouble, 'listening');
+  const { port } = trouble.address() as AddressInfo;
+  const given = readConfiguration({ DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/x?sslmode=require` });
+  await expect(connectPatiently(given, 'DATABASE_URL', 0)).rejects.toThrow(DatabaseUnreachableError);
+  trouble.close();
 });
 
 test('a renewed client certificate is used by the next connection, without a restart', async () => {
