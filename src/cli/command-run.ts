@@ -6,7 +6,7 @@ import { EXIT, EXIT_ON, type ExitCode } from './exit-codes.js';
 /** What a stop may take altogether; as long as the service gives itself. */
 const STOP_WITHIN_MS = 4_500;
 /** For what the command still has to say once everything is stopped. */
-const LAST_WORDS_WITHIN_MS = 2_000;
+const LAST_WORDS_WITHIN_MS = 500;
 
 /** Takes what has been started, to stop it in the end. */
 export interface PartsToStop {
