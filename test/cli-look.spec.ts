@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import stringWidth from 'string-width';
 import { Command, type Ended } from './support/command-line.js';
 import { APPROVAL, type Execution } from './support/host.js';
+import { sweepANight } from './support/night.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -228,5 +229,27 @@ test('lapse sweeps, timeouts and failures list what the API lists, with its filt
     expect(filtered).toEqual((await world.lapse.get(`/v1/${command}?tenantId=acme&${query}`)).body);
     expect(filtered.items.length).toBe(1);
     expect(none).toEqual({ code: 0, stdout: `${nothing}\n`, stderr: '' });
+  }
+});
+
+test('lapse sweeps finds by kind, period and how many were timed out, as the API does', async () => {
+  const [first, second] = (await sweepANight(world.host, { sweeps: 3, perTenant: 2 })) as [string, string];
+  await world.lapse.post('/v1/undo?wait=60', { sweepId: first, tenantId: 'acme', reason: 'x' });
+  const minute = ['--from', '2026-11-24T22:01:00Z', '--to', '2026-11-24T22:02:00Z'];
+
+  const [undos, ofMinute, ofTenant, wrong] = await Promise.all([
+    json('sweeps', '--kind', 'undo'),
+    json('sweeps', ...minute, '--kind', 'timeout', '--min-timed-out', '4'),
+    json('sweeps', ...minute, '--tenant', 'acme', '--min-timed-out', '3'),
+    lapse('sweeps', '--kind', 'odd', '--from', 'yesterday', '--to', 'now', '--min-timed-out', '-1'),
+  ]);
+
+  expect(undos).toEqual((await world.lapse.get('/v1/sweeps?kind=undo')).body);
+  expect(undos.items).toMatchObject([{ kind: 'undo', undoes: first }]);
+  expect(ids(ofMinute)).toEqual([second]);
+  expect(ids(ofTenant)).toEqual([]);
+  expect(wrong.code).toBe(2);
+  for (const option of ['--kind', '--from', '--to', '--min-timed-out']) {
+    expect(wrong.stderr).toMatch(new RegExp(`^error: ${option} must be `, 'm'));
   }
 });

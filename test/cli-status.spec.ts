@@ -84,11 +84,12 @@ test('lapse status says what is wrong, who holds the lock and what to do, and en
   await recordScheduledSweep('10 minutes');
   await holder('sweep');
 
-  const [seen, table, ofOther, doctor] = await Promise.all([
+  const [seen, table, ofOther, doctor, off] = await Promise.all([
     status(),
     lapse('status'),
     status('--tenant', 'globex'),
     lapse('doctor', '--json'),
+    Command.run(['status', '--json'], { DATABASE_URL: world.databaseUrl, LAPSE_SWEEP_CRON: 'off' }),
   ]);
 
   expect(seen.code).toBe(1);
@@ -107,6 +108,12 @@ test('lapse status says what is wrong, who holds the lock and what to do, and en
   });
   expect(table.code).toBe(1);
   expect(table.stdout).toMatch(/^Something does not work; look at what says "FAIL"\.\n/);
+  expect(table.stdout).toMatch(/\ndocs\/runbook\.md says what to do at each symptom\.\n$/);
+  expect(JSON.parse(off.stdout).schedule).toMatchObject({
+    verdict: 'warn',
+    seen: expect.stringMatching(/^off by the environment of this command/),
+    remedy: expect.stringMatching(/leave LAPSE_SWEEP_CRON out$/),
+  });
   expect(Math.max(...table.stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
   expect(ofOther.status).toMatchObject({
     tenantId: 'globex',

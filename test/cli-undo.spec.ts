@@ -45,7 +45,7 @@ test('undo takes back what a sweep has timed out, tells what became of it, and i
 
 test('a mistaken night of 480 sweeps of one tenant is taken back by one command, and other tenants stay as they are', async () => {
   const { host } = world;
-  await sweepANight(host, { sweeps: 479, perTenant: 2 });
+  await sweepANight(host, { sweeps: 480, perTenant: 2 });
   const night = ['--from', NIGHT.from, '--to', NIGHT.to, '--tenant', 'acme'];
   await host.suspend({ id: 'waiting', minutes: 5 });
   const { rows: before } = await host.pool.query(
@@ -53,18 +53,18 @@ test('a mistaken night of 480 sweeps of one tenant is taken back by one command,
   );
 
   const preview = await lapse('undo', ...night, '--dry-run');
-  expect(preview).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/Would reopen\s+│ 958 /) });
-  expect(await host.count('failed')).toBe(4 * 479);
+  expect(preview).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/Would reopen\s+│ 960 /) });
+  expect(await host.count('failed')).toBe(4 * 480);
   const { code, stdout, stderr } = await lapse('undo', ...night, '--reason', 'The timeout was set to 3 minutes');
 
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/Scope\s+│ tenant acme /);
-  expect(stdout).toMatch(/Reopened\s+│ 958 /);
+  expect(stdout).toMatch(/Reopened\s+│ 960 /);
   const { rows } = await host.pool.query(
     `SELECT status, metadata ->> 'failureReason' AS reason, count(*)::int AS n
        FROM workflow_executions WHERE tenant_id = 'acme' GROUP BY 1, 2`,
   );
-  expect(rows).toEqual([{ status: 'suspended', reason: null, n: 959 }]);
+  expect(rows).toEqual([{ status: 'suspended', reason: null, n: 961 }]);
   const { rows: after } = await host.pool.query(
     `SELECT * FROM workflow_executions WHERE tenant_id <> 'acme' ORDER BY id`,
   );

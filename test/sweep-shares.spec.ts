@@ -129,8 +129,8 @@ test('sweeps are filtered by time, kind and how many they timed out, of a tenant
   expect(await listed('&kind=undo', keys.globex)).toEqual([undo]);
   expect(await listed('&kind=undo', keys.initech)).toEqual([]);
   expect(await listed('&kind=timeout', keys.globex)).toEqual([third, second, first]);
-  expect(await listed('&from=2026-11-24T22:02:00Z&to=2026-11-24T22:03:00Z')).toEqual([second]);
-  expect(await listed('&from=2026-11-24T22:02:00Z&to=2026-11-24T22:03:00Z', keys.acme)).toEqual([second]);
+  expect(await listed('&from=2026-11-24T22:01:00Z&to=2026-11-24T22:02:00Z')).toEqual([second]);
+  expect(await listed('&from=2026-11-24T22:01:00Z&to=2026-11-24T22:02:00Z', keys.acme)).toEqual([second]);
   expect(await listed('&minTimedOut=4')).toEqual([third, second, first]);
   expect(await listed('&minTimedOut=3', keys.acme)).toEqual([third, second, first]);
   expect(await listed('&minTimedOut=4', keys.acme)).toEqual([]);

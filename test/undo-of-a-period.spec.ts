@@ -90,7 +90,7 @@ test('the ends of the period, project, agent and sweep narrow it', async () => {
   expect(await preview({ projectId: 'finance', agentId: 'nobody' })).toBe(0);
   expect(await preview({ sweepId: second })).toBe(2);
   expect(await preview({ sweepId: second, from: undefined, to: undefined })).toBe(2);
-  expect(await preview({ sweepId: second, to: '2026-11-24T22:02:00Z' })).toBe(0);
+  expect(await preview({ sweepId: second, to: '2026-11-24T22:01:00Z' })).toBe(0);
   expect(await preview({ sweepId: second, tenantId: 'globex' })).toBe(1);
 });
 

@@ -68,7 +68,7 @@ async function assertWritable(transaction: QueryRunner): Promise<void> {
       kind: 'read-only default',
       summary: 'its transactions are read-only by default',
       seen: `transactions of role "${role}" in database "${database}" are read-only by default (set for the ${found.source})`,
-      remedy: `find out why it was set; then run: ALTER ${found.source === 'database' ? `DATABASE "${database}"` : `ROLE "${role}"`} RESET default_transaction_read_only;`,
+      remedy: `find out why it was set; then run: SET default_transaction_read_only = off; ALTER ${found.source === 'database' ? `DATABASE "${database}"` : `ROLE "${role}"`} RESET default_transaction_read_only;`,
     });
   }
 }

@@ -92,6 +92,10 @@ function describeOwner(owner: LockOwner): string {
   }
 }
 
+/** What a person can do if LAPSE_SWEEP_CRON is `off` and nothing else requests sweeps. */
+export const REMEDY_FOR_SCHEDULE_OFF =
+  'let a scheduler run "lapse sweep" or call GET /api/cron/cleanup-stale-workflows, or leave LAPSE_SWEEP_CRON out';
+
 /** What a person can do about a schedule that has stopped. */
 export function remedyForSchedule({ owner, record }: ScheduleState): string {
   if (typeof owner === 'object') {

@@ -4,8 +4,8 @@ import type { Host } from './host.js';
 export const NIGHT = { from: '2026-11-24T22:00:00.000Z', to: '2026-11-25T06:00:00.000Z' };
 
 /**
- * What a night of mistaken sweeps leaves behind: one sweep of the whole platform a minute, from a minute after the
- * beginning of the night on, each of which has timed out so many executions of acme and of globex. An execution is called
+ * What a night of mistaken sweeps leaves behind: one sweep of the whole platform a minute, from the beginning of
+ * the night on, each of which has timed out so many executions of acme and of globex. An execution is called
  * `acme-<sweep>-<number>`, counted from 1.
  *
  * @returns the ids of the sweeps, in their order.
@@ -20,7 +20,7 @@ export async function sweepANight(
   const { rows } = await pool.query(
     `WITH nights AS (
        SELECT n, moment, ${id('moment', `'sweep ' || n`)} AS id
-         FROM generate_series(1, $2::int) n, LATERAL (SELECT $1::timestamptz + n * interval '1 minute') AS at (moment)),
+         FROM generate_series(1, $2::int) n, LATERAL (SELECT $1::timestamptz + (n - 1) * interval '1 minute') AS at (moment)),
      swept AS (
        INSERT INTO lapse.sweeps (id, trigger, status, dry_run, timeout_seconds, requested_by, lock_name, timed_out,
                                  skipped, reason, cutoff, started_at, finished_at)

@@ -27,7 +27,7 @@ export const overdueCheck: Check = {
     return warn(
       `${many} suspended for ${limit} or longer, twice the timeout; the oldest since ${rfc3339(oldest)}`,
       'it seems that nobody sweeps, or that they can\'t be timed out: start the service, run "lapse sweep", and look at ' +
-        'GET /v1/failures',
+        '"lapse failures"',
     );
   },
 };

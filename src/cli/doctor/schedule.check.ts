@@ -6,7 +6,13 @@ import { sqlStateOf } from '../../database/sql-state.js';
 import { LockConnections } from '../../locks/lock-connections.js';
 import { findHolder } from '../../locks/lock-holder.js';
 import { readScheduleRecord, type ScheduleRecord } from '../../sweeps/schedule-record.sql.js';
-import { describeSchedule, judgeSchedule, type LockOwner, remedyForSchedule } from '../../sweeps/schedule-state.js';
+import {
+  describeSchedule,
+  judgeSchedule,
+  type LockOwner,
+  REMEDY_FOR_SCHEDULE_OFF,
+  remedyForSchedule,
+} from '../../sweeps/schedule-state.js';
 import { SCHEDULE_LOCK } from '../../sweeps/sweep-plan.js';
 import type { Check } from './check.js';
 import { fail, type Outcome, ok, warn } from './finding.js';
@@ -35,7 +41,7 @@ export const scheduleCheck: Check = {
     if (sweepCron === undefined) {
       return warn(
         `${environment} and the schedule is off (LAPSE_SWEEP_CRON=off): only requested sweeps time executions out${lastGoodOf(record)}`,
-        'let a scheduler run "lapse sweep" or call GET /api/cron/cleanup-stale-workflows, or leave LAPSE_SWEEP_CRON out',
+        REMEDY_FOR_SCHEDULE_OFF,
       );
     }
     if (!record) {

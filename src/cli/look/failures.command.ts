@@ -41,5 +41,6 @@ export function addFailuresCommand(lapse: Command): void {
       lastReason,
     ],
     nothing: 'Nothing fails.',
+    note: 'Each is tried again by itself at its next try. Remove the cause; there is nothing to restart.',
   });
 }

@@ -36,6 +36,8 @@ export interface ListCommand<Query extends PageQuery, Item extends object> {
   row(item: Item): string[];
   /** Said if the list is empty. */
   nothing: string;
+  /** Said below the table. */
+  note?: string;
 }
 
 export interface ListSource<Query, Item> {
@@ -158,11 +160,12 @@ async function asOptionsInvalid(error: unknown, names: Record<string, string>): 
 }
 
 function viewOf<Query extends PageQuery, Item extends object>(
-  { columns, row, nothing }: ListCommand<Query, Item>,
+  { columns, row, nothing, note }: ListCommand<Query, Item>,
   limit: number,
   found: Page<Item>,
 ): View {
-  const table = found.items.length === 0 ? nothing : listTable(columns, found.items.map(row));
+  const below = note === undefined ? '' : `\n${note}`;
+  const table = found.items.length === 0 ? nothing : `${listTable(columns, found.items.map(row))}${below}`;
   const more = found.nextCursor === null ? '' : `\nThere are more than these ${limit}: raise --limit.`;
   return { document: found, text: `${table}${more}`, exitCode: EXIT.done };
 }

@@ -31,5 +31,6 @@ export function statusText(status: Status): string {
     `${SUMMARY[status.verdict]}${of}`,
     propertyTable(rows),
     ...(sweeps.length === 0 ? [] : [listTable(SWEEP_COLUMNS, sweeps.map(sweepRow))]),
+    ...(status.verdict === 'ok' ? [] : ['docs/runbook.md says what to do at each symptom.']),
   ].join('\n');
 }

@@ -8,7 +8,12 @@ import type { HeldLockDto } from '../../held-locks/held-locks.dto.js';
 import { HeldLocksService } from '../../held-locks/held-locks.service.js';
 import type { FailureDto } from '../../sweeps/failures.dto.js';
 import { FailuresService } from '../../sweeps/failures.service.js';
-import { describeSchedule, remedyForSchedule, type ScheduleState } from '../../sweeps/schedule-state.js';
+import {
+  describeSchedule,
+  REMEDY_FOR_SCHEDULE_OFF,
+  remedyForSchedule,
+  type ScheduleState,
+} from '../../sweeps/schedule-state.js';
 import { ScheduleWatch } from '../../sweeps/schedule-watch.service.js';
 import type { SweepDto } from '../../sweeps/sweep-answer.js';
 import { SCHEDULE_LOCK } from '../../sweeps/sweep-plan.js';
@@ -134,7 +139,7 @@ async function readSchedule(watch: ScheduleWatch, { sweepCron }: Configuration):
     return {
       verdict: 'warn',
       seen: 'off by the environment of this command (LAPSE_SWEEP_CRON=off): only requested sweeps time executions out',
-      remedy: null,
+      remedy: REMEDY_FOR_SCHEDULE_OFF,
       data: { condition: 'off', cron: null, lastGoodAt: null, dueAt: null, last: null },
     };
   }

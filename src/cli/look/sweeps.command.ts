@@ -11,6 +11,8 @@ Newest first, undos too. Times are in UTC. Scheduled sweeps that found nothing a
 Examples:
   $ lapse sweeps --watch                        is anything swept now?
   $ lapse sweeps --trigger schedule --limit 5   how the last ticks ended
+  $ lapse sweeps --from 2026-11-24T22:00:00Z --to 2026-11-25T06:00:00Z --min-timed-out 1
+                                                what timed executions out that night
   $ lapse sweeps --status failed --json | jq -r '.items[].error'
 `;
 
@@ -35,6 +37,14 @@ export function addSweepsCommand(lapse: Command): void {
         field: 'status',
         flags: '--status <status>',
         description: 'running, succeeded, partial, failed, cancelled or interrupted',
+      },
+      { field: 'kind', flags: '--kind <kind>', description: 'timeout or undo' },
+      { field: 'from', flags: '--from <time>', description: 'started at this time or later' },
+      { field: 'to', flags: '--to <time>', description: 'started before this time' },
+      {
+        field: 'minTimedOut',
+        flags: '--min-timed-out <n>',
+        description: 'at least so many timed out; with --tenant, so many of the tenant',
       },
     ],
     watch: true,
