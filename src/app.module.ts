@@ -14,7 +14,7 @@ import { HealthModule } from './health/health.module.js';
 import { HeldLocksModule } from './held-locks/held-locks.module.js';
 import { HttpModule } from './http/http.module.js';
 import { InputPipe } from './http/input.pipe.js';
-import { UnexpectedQuery } from './http/unexpected-query.interceptor.js';
+import { UnexpectedInput } from './http/unexpected-input.interceptor.js';
 import { LocksModule } from './locks/locks.module.js';
 import { StartPageModule } from './start-page/start-page.module.js';
 import { SweepsModule } from './sweeps/sweeps.module.js';
@@ -44,7 +44,7 @@ export class AppModule {
       providers: [
         { provide: APP_FILTER, useClass: AuditingFilter },
         { provide: APP_PIPE, useClass: InputPipe },
-        { provide: APP_INTERCEPTOR, useClass: UnexpectedQuery },
+        { provide: APP_INTERCEPTOR, useClass: UnexpectedInput },
       ],
     };
   }

@@ -6,7 +6,7 @@ import helmet from 'helmet';
 import { trustProxies } from './access/client-address.js';
 import { Configuration } from './config/configuration.js';
 import { serveDocs } from './docs/openapi.js';
-import { answerErrorsAsDropIn, DROP_IN_PATHS } from './drop-in/drop-in-errors.js';
+import { answerErrorsAsHost, answerErrorsAsOriginal, HOST_PATHS, ORIGINAL_PATHS } from './drop-in/drop-in-errors.js';
 import { deferFault } from './http/deferred-fault.js';
 import { DrainingAdapter } from './http/draining-adapter.js';
 import { giveRequestId } from './http/request-id.js';
@@ -49,7 +49,8 @@ function configure(express: NestExpressApplication, adapter: DrainingAdapter): v
   limit(express.getHttpServer());
   express.use(express.get(StalledReaders).cut);
   express.use(giveRequestId);
-  express.use(DROP_IN_PATHS, answerErrorsAsDropIn);
+  express.use(ORIGINAL_PATHS, answerErrorsAsOriginal);
+  express.use(HOST_PATHS, answerErrorsAsHost);
   // Without "upgrade-insecure-requests": Lapse itself speaks HTTP, and Swagger UI must work where nothing else is before it.
   express.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   express.use(adapter.refuseWhileDraining);

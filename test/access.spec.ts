@@ -202,7 +202,7 @@ test.each(SCOPED)('%s of another tenant is answered as that of a tenant that doe
     ];
     expect([one.status, one.body.code ?? 'drop-in']).toEqual([
       404,
-      route.includes('/run/') ? 'drop-in' : 'tenant_not_found',
+      route.includes('/run/v1/') ? 'not_found' : route.includes('/run/') ? 'drop-in' : 'tenant_not_found',
     ]);
     const told = ({ requestId: _requestId, ...rest }: Record<string, unknown>) => rest;
     expect(told(one.body)).toEqual(told(other.body));

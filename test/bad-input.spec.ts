@@ -160,11 +160,48 @@ test('of an unknown name it is said which one was probably meant, and which ther
   expect(await messageFor('/health/live?x=1')).toBe('is not known here, where nothing is expected; remove it');
 });
 
-test('of thousands of faults the first ones are named', async () => {
+test('of thousands of faults the first ones are named, and how many more there are', async () => {
+  const { lapse } = world;
   const names = Array.from({ length: 5_000 }, (_, n) => [`name${n}`, 1]);
-  const { status, body } = await world.lapse.post('/v1/sweeps', Object.fromEntries(names));
-  expect([status, body.errors.length]).toEqual([400, 21]);
-  expect(body.errors.at(-1)).toEqual({ path: 'body', message: 'has 4980 more faults' });
+  const query = (text: string, count: number) => Array.from({ length: count }, (_, n) => `${text}${n}=1`).join('&');
+  const cancel = '/v1/sweeps/01890000-0000-7000-8000-000000000000/cancel';
+  for (const [answer, place, more] of [
+    [await lapse.post('/v1/sweeps', Object.fromEntries(names)), 'body', 4_980],
+    [await lapse.post(cancel, Object.fromEntries(names)), 'body', 4_980],
+    [await lapse.get(`/v1/sweeps?${query('name', 500)}`), 'query', 480],
+    [await lapse.get(`/v1/locks?${query('name', 500)}`), 'query', 480],
+    [await lapse.get(`/v1/sweeps?${query('name%FF', 500)}`), 'query', 480],
+  ] as const) {
+    expect([answer.status, answer.body.errors.length]).toEqual([400, 21]);
+    expect(answer.body.errors.at(-1)).toEqual({ path: place, message: `has ${more} more faults` });
+  }
+});
+
+test('a name of any length is shown in part', async () => {
+  const { body } = await world.lapse.post('/v1/sweeps', { ['🦊'.repeat(20_000)]: 1 });
+  expect(body.errors[0].path).toMatch(/^body\.(🦊)+.?…$/u);
+  expect(JSON.stringify(body).length).toBeLessThan(2_000);
+});
+
+test('a body that a route does not take is refused, rather than ignored', async () => {
+  const { lapse } = world;
+  const cancel = '/v1/sweeps/01890000-0000-7000-8000-000000000000/cancel';
+  const { status, body } = await lapse.post(cancel, { reason: 'Wrong timeout' });
+  expect([status, body.errors]).toEqual([
+    400,
+    [{ path: 'body.reason', message: 'is not known here, where nothing is expected; remove it' }],
+  ]);
+  for (const text of [undefined, '', '{}']) {
+    expect((await lapse.send('POST', cancel, ADMIN_KEY, text)).status).toBe(404);
+  }
+});
+
+test.each([
+  ['/v1/sweeps?status=interupted', /^must be one of running, .*, not "interupted"; did you mean "interrupted"\?$/],
+  ['/v1/executions?status=Failed', /, not "Failed"; did you mean "failed"\?$/],
+  ['/v1/sweeps?trigger=magic', /^must be one of schedule, .*, not "magic"$/],
+])('of a word that is not known it is said which one was probably meant: %s', async (path, message) => {
+  expect((await world.lapse.get(path)).body.errors[0].message).toMatch(message);
 });
 
 test.each([

@@ -60,6 +60,16 @@ describe('lapse keys', () => {
     ]);
   });
 
+  test('ends with 2 on an expiry in the past, and names the option', async () => {
+    const { code, stdout, stderr } = await lapse(
+      ...['keys', 'create', '--name', 'report', '--role', 'viewer', '--expires', '2020-01-01T00:00:00Z'],
+    );
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(
+      /^error: --expires must be in the future, not 2020-01-01T00:00:00.000Z: it is 20\S+Z now\n$/,
+    );
+  });
+
   test('ends with 1 on a key that does not exist, which is on record', async () => {
     const nobodys = '00000000-0000-7000-8000-000000000000';
 

@@ -172,10 +172,10 @@ describe('lapse executions', () => {
     expect(excluding).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'error: --overdue: only suspended executions can be overdue\n',
+      stderr: 'error: --overdue applies to only suspended executions; leave it out, or ask for the status suspended\n',
     });
     expect((await lapse('executions', '--cursor', 'garbage')).stderr).toMatch(
-      /^error: --cursor: is not a cursor of this/,
+      /^error: --cursor is not a cursor of this/,
     );
   });
 });

@@ -120,10 +120,10 @@ test('undo of what can not be undone ends with 1, of what is not there too, and 
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('it was a dry run')]);
   expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('There is no such sweep')]);
   expect([nonsense.code, nonsense.stderr]).toEqual([2, expect.stringContaining('<sweepId> must be the id of a sweep')]);
-  expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('--reason is missing')]);
+  expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('--reason is required')]);
   expect([boundless.code, boundless.stderr]).toEqual([
     2,
-    expect.stringMatching(/--from is missing.*\n.*--to is missing/),
+    expect.stringMatching(/--from is required\n.*--to is required/),
   ]);
 }, 30_000);
 

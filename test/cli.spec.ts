@@ -41,7 +41,7 @@ describe('lapse', () => {
       [[], /^Usage: lapse /],
       [
         ['keys', 'create', '--role', 'boss', '--expires', 'soon'],
-        /^error: --name is missing; .*\nerror: --role must be one of viewer, .*\nerror: --expires must be an RFC 3339 time /,
+        /^error: --name is required\nerror: --role must be one of viewer, .*\nerror: --expires must be an RFC 3339 time /,
       ],
       [['keys', 'revoke', '1'], /^error: <keyId> must be the id of an API key, a UUID$/m],
     ];

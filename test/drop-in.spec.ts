@@ -35,19 +35,20 @@ test('the body may bring timeout and limit', async () => {
   expect((await lapse.post(CLEANUP, { timeoutMinutes: 5 })).body).toEqual({ cleanedUp: 0, failed: 0, total: 0 });
 });
 
-test.each([0, 1001, -1, 1.5, '10', null, true])(
-  'a limit of %p is refused, and nothing is cleaned up',
-  async (limit) => {
-    const { host, lapse } = world;
-    await host.suspendMany(1, 31);
+test.each([
+  ...[0, 1001, -1, 1.5, '10', null, true].map((limit) => ({ limit })),
+  ...[7, '', null, ['acme'], {}].map((tenantId) => ({ tenantId })),
+  ...[0, -1, 1.5, '5', '', null, true, [5], {}, 5_256_001].map((timeoutMinutes) => ({ timeoutMinutes })),
+])('%j is refused, and nothing is cleaned up', async (sent) => {
+  const { host, lapse } = world;
+  await host.suspendMany(1, 31);
 
-    const { status, body } = await lapse.post(CLEANUP, { limit });
+  const { status, body } = await lapse.post(CLEANUP, sent);
 
-    expect(status).toBe(400);
-    expect(body).toEqual({ error: expect.stringContaining('body.limit') });
-    expect(await host.count('suspended')).toBe(1);
-  },
-);
+  expect(status).toBe(400);
+  expect(body).toEqual({ error: expect.stringContaining(`body.${Object.keys(sent)[0]}`) });
+  expect(await host.count('suspended')).toBe(1);
+});
 
 test('a configured timeout of hours is not shortened', async () => {
   const { host } = world;
@@ -178,10 +179,12 @@ test("without a secret the cron route says that it is closed; the host's name fo
   expect((await shared.get('/v1/sweeps', secret)).status).toBe(401);
   await shared.stop();
 
-  const both = await Lapse.start(world.databaseUrl, { INKEEP_AGENTS_RUN_API_BYPASS_SECRET: 'short' });
-  expect((await both.get(CRON, CRON_SECRET)).status).toBe(200);
-  expect((await both.send('GET', CRON, 'short')).status).toBe(401);
-  await both.stop();
+  for (const other of [secret, 'short']) {
+    const both = await Lapse.start(world.databaseUrl, { INKEEP_AGENTS_RUN_API_BYPASS_SECRET: other });
+    expect((await both.get(CRON, CRON_SECRET)).status).toBe(200);
+    expect((await both.send('GET', CRON, other)).status).toBe(401);
+    await both.stop();
+  }
 });
 
 test('a call answers zero counts if a running sweep covers it, and 503 if a narrower one is in its way', async () => {

@@ -18,6 +18,7 @@ let lapse: Lapse;
 interface Node {
   'Node Type': string;
   'Relation Name'?: string;
+  'Index Name'?: string;
   'Actual Rows': number;
   'Actual Loops': number;
   'Rows Removed by Filter'?: number;
@@ -249,3 +250,14 @@ test.each(Object.entries(QUESTIONS))(
     expect(Math.max(...touched)).toBeLessThanOrEqual(20_000);
   },
 );
+
+test('the history of one execution is read from its index without statistics too', async () => {
+  const { pool } = world.host;
+  await pool.query(`DELETE FROM pg_statistic WHERE starelid = 'lapse.timeouts'::regclass`);
+  for (const scope of [platform, tenant]) {
+    const nodes = await planOf(() => timeouts().list(scope, { ...inLedger, executionId: '20' }, 51, undefined));
+    expect(nodes.map((node) => node['Index Name'])).toContain('timeouts_by_execution');
+    expect(nodes.map((node) => node['Rows Removed by Filter'] ?? 0).filter((rows) => rows > 10)).toEqual([]);
+  }
+  await pool.query('ANALYZE lapse.timeouts');
+});

@@ -143,6 +143,9 @@ test("the host's path answers field for field as the host does", async () => {
 test.each<[string, object, object]>([
   ['without args', { isDelegated: true }, { isDelegated: true }],
   ['with args of null', { isDelegated: true, args: null }, { isDelegated: true, args: null }],
+  ['with an empty list for args', { isDelegated: false, args: [] }, { isDelegated: false, args: [] }],
+  ['with an empty object for args', { isDelegated: false, args: {} }, { isDelegated: false, args: {} }],
+  ['with text for args', { isDelegated: false, args: '' }, { isDelegated: false, args: '' }],
 ])("on the host's path an approval %s has them like that", async (_what, call, expected) => {
   const id = await execution(1, { metadata: { pendingToolApproval: { toolCallId: 'c', toolName: 't', ...call } } });
   const { updatedAt, ...approval } = (await askAsHost()).body.approval;
@@ -165,19 +168,42 @@ test("the host's path wants tenant and project from credential or header, and ke
   const project = { 'x-inkeep-project-id': 'support' };
   const acme = await world.lapse.createKey('viewer', 'acme');
 
-  expect((await askAsHost(acme, {})).body).toEqual({ error: 'header.x-inkeep-project-id: is required' });
-  expect((await askAsHost(ADMIN_KEY, project)).body.error).toMatch(/must name the tenant/);
+  expect((await askAsHost(acme, {})).body.detail).toBe('header.x-inkeep-project-id: is required');
+  expect((await askAsHost(ADMIN_KEY, project)).body.detail).toMatch(/must name the tenant/);
   expect((await askAsHost(ADMIN_KEY, { ...project, 'x-inkeep-tenant-id': 'acme' })).body.approval.workflowRunId).toBe(
     id,
   );
   const foreign = await askAsHost(acme, { ...project, 'x-inkeep-tenant-id': 'globex' });
-  expect([foreign.status, foreign.body]).toEqual([404, { error: 'There is no such tenant' }]);
+  expect([foreign.status, foreign.body.detail]).toEqual([404, 'There is no such tenant']);
   expect((await askAsHost(acme, { 'x-inkeep-project-id': 'sales' })).status).toBe(404);
   expect((await askAsHost(await world.lapse.createKey('viewer', 'globex'))).status).toBe(404);
   expect((await world.lapse.send('GET', ORIGINAL, acme, undefined, { 'x-inkeep-project-id': 'sales' })).status).toBe(
     404,
   );
   expect((await world.lapse.send('GET', ORIGINAL, acme, undefined, project)).status).toBe(200);
+});
+
+test("the host's path answers errors as the host does", async () => {
+  const globex = await world.lapse.createKey('viewer', 'globex');
+  const tooLong = await askAsHost(ADMIN_KEY, { 'x-inkeep-project-id': 'x'.repeat(257) });
+  for (const [answer, status, code, title, detail] of [
+    [
+      await askAsHost('wrong'),
+      401,
+      'unauthorized',
+      'Unauthorized',
+      'Send a valid credential as "Authorization: Bearer <key>"',
+    ],
+    [await askAsHost(globex), 404, 'not_found', 'Not Found', 'There is no such conversation'],
+    [tooLong, 400, 'bad_request', 'Bad Request', expect.stringMatching(/^header.x-inkeep-project-id: must be text/)],
+  ] as const) {
+    expect(answer.headers.get('content-type')).toMatch('application/problem+json');
+    expect(answer.body).toEqual({ code, title, status, detail, error: { code, message: expect.any(String) } });
+    expect(answer.body.error.message).toBe(
+      answer.body.detail.length > 100 ? `${answer.body.detail.slice(0, 97)}...` : answer.body.detail,
+    );
+  }
+  expect(tooLong.body.error.message).toHaveLength(100);
 });
 
 test("the original service's path wants a project, and of the platform's credentials a tenant", async () => {

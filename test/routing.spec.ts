@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { sendExactly } from './support/exact-request.js';
 import { ADMIN_KEY, CRON_SECRET, Lapse } from './support/lapse.js';
+import { routesOf } from './support/routes.js';
 import { useWorld } from './support/world.js';
 
 const world = useWorld();
@@ -17,6 +18,9 @@ test.each([
   ['POST', '/', 'GET, HEAD, OPTIONS'],
   ['POST', '/health/live', 'GET, HEAD, OPTIONS'],
   ['TRACE', '/v1/sweeps', 'GET, HEAD, OPTIONS, POST'],
+  ['POST', '/docs', 'GET, HEAD, OPTIONS'],
+  ['DELETE', '/docs/swagger-ui.css', 'GET, HEAD, OPTIONS'],
+  ['PUT', '/openapi.json', 'GET, HEAD, OPTIONS'],
 ])('%s %s is 405 for everybody, and says what is allowed', async (method, path, allowed) => {
   for (const authorization of [`Bearer ${ADMIN_KEY}`, undefined]) {
     const headers = authorization === undefined ? {} : { authorization };
@@ -24,6 +28,31 @@ test.each([
     expect([answer.status, answer.headers.allow]).toEqual([405, allowed]);
     expect(answer.headers['content-type']).toMatch('application/problem+json');
     expect(answer.body).toMatchObject({ code: 'method_not_allowed', detail: expect.stringContaining(allowed) });
+  }
+});
+
+test('every route refuses the methods that its path does not take, and names those that it takes', async () => {
+  const { lapse } = world;
+  const methods = new Map<string, string[]>();
+  for (const [method, path] of routesOf(lapse.app).map((route) => route.split(' ') as [string, string])) {
+    methods.set(path, [...(methods.get(path) ?? []), method]);
+  }
+  expect(methods.size).toBeGreaterThan(25);
+  for (const [path, taken] of methods) {
+    const wrong = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => !taken.includes(method));
+    for (const method of wrong) {
+      const { status, headers } = await lapse.send(method, path.replace(/:\w+/g, ID), null);
+      const allowed = headers.get('allow')?.split(', ') ?? [];
+      expect([path, method, status, allowed.filter((name) => !/HEAD|OPTIONS/.test(name))]).toEqual([
+        ...[path, method, 405, [...taken].sort()],
+      ]);
+    }
+  }
+});
+
+test('a wrong method on a path that does not exist is 404', async () => {
+  for (const method of ['PUT', 'DELETE', 'POST', 'HEAD', 'OPTIONS']) {
+    expect([method, (await world.lapse.send(method, '/v1/nothing', null)).status]).toEqual([method, 404]);
   }
 });
 
@@ -81,8 +110,10 @@ test('HEAD is answered as GET without a body, needs a credential as well, and ne
 
   await host.clear();
   await host.suspendMany(1, 31);
-  const cron = await lapse.send('HEAD', '/api/cron/cleanup-stale-workflows', CRON_SECRET);
-  expect([cron.status, cron.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
+  for (const path of ['/api/cron/cleanup-stale-workflows', '/API/Cron/cleanup-stale-workflows/']) {
+    const cron = await lapse.send('HEAD', path, CRON_SECRET);
+    expect([cron.status, cron.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
+  }
   expect(await host.count('suspended')).toBe(1);
 }, 30_000);
 

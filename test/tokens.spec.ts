@@ -134,30 +134,40 @@ test('when the issuer rotates its keys, new tokens are accepted within seconds a
   expect((await get('/v1/sweeps', old)).status).toBe(401);
 }, 60_000);
 
-test('a token without a kid is accepted if any of several published keys fits, and only then', async () => {
-  const keys = [await issuer.addKey('RS256'), await issuer.addKey('RS256'), await issuer.addKey('RS256')];
-  for (const key of keys) {
-    const named = await issuer.token(operator, { key });
-    await eventually(
-      () => get('/v1/sweeps', named),
-      ({ status }) => status === 200,
-    );
+test('a token without a kid is accepted if any of the published keys fits, and only then', async () => {
+  const keys = [];
+  for (const algorithm of ['RS256', 'ES256', 'EdDSA']) {
+    keys.push(await issuer.addKey(algorithm), await issuer.addKey(algorithm, { alg: undefined, use: undefined }));
+    keys.push(await issuer.addKey(algorithm));
   }
+  const twin = await issuer.addKey('ES256', { kid: keys[3]?.kid });
+  const encrypting = await issuer.addKey('ES256', { use: 'enc' });
+  const named = await issuer.token(operator, { key: twin });
+  await eventually(
+    () => get('/v1/sweeps', named),
+    ({ status }) => status === 200,
+  );
 
   for (const key of keys) {
     const token = await issuer.token(operator, { key, withoutKid: true });
-    expect((await get('/v1/sweeps', token)).status).toBe(200);
+    expect([key.kid, (await get('/v1/sweeps', token)).status]).toEqual([key.kid, 200]);
     expect((await world.lapse.post('/v1/sweeps', { tenantId: 'globex' }, token)).body.code).toBe('tenant_not_found');
     const [header, payload, signature] = token.split('.') as [string, string, string];
     expect((await get('/v1/sweeps', `${header}.${payload}.${signature.split('').reverse().join('')}`)).status).toBe(
       401,
     );
   }
-  const late = await issuer.token(operator, { key: keys[1] as never, withoutKid: true, expiresIn: -31 });
-  expect((await get('/v1/sweeps', late)).status).toBe(401);
-  const strange = { ...operator, iss: issuer.url };
-  const forged = await stranger.token(strange, { key: await stranger.addKey('RS256'), withoutKid: true });
-  expect((await get('/v1/sweeps', forged)).status).toBe(401);
+  const forged = await stranger.token(
+    { ...operator, iss: issuer.url },
+    { key: await stranger.addKey('RS256'), withoutKid: true },
+  );
+  for (const refused of [
+    await issuer.token(operator, { key: keys[1] as never, withoutKid: true, expiresIn: -31 }),
+    await issuer.token(operator, { key: encrypting, withoutKid: true }),
+    forged,
+  ]) {
+    expect((await get('/v1/sweeps', refused)).status).toBe(401);
+  }
 }, 60_000);
 
 test('a token without a kid is accepted within seconds of a rotation too', async () => {

@@ -1,8 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsIn, IsUUID } from 'class-validator';
+import { IsUUID } from 'class-validator';
 import { rfc3339, rfc3339OrNull } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsMoment, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsMoment, IsOneOf, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto } from '../http/page.dto.js';
 import type { ApiKeyEntity } from './api-key.entity.js';
 import { ROLES, type Role } from './role.js';
@@ -13,7 +13,7 @@ export class CreateApiKeyBody {
   name!: string;
 
   @ApiProperty({ enum: ROLES, example: 'viewer' })
-  @IsIn(ROLES, { message: `must be one of ${ROLES.join(', ')}` })
+  @IsOneOf(ROLES)
   role!: Role;
 
   @OptionalForeignId({

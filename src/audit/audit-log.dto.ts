@@ -1,8 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsIn } from 'class-validator';
 import { rfc3339 } from '../database/moments.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
-import { IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsOneOf, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { AuditRow } from './audit-log.repository.js';
 import { OUTCOMES, type Outcome } from './audit-record.entity.js';
@@ -33,7 +32,7 @@ export class ListAuditLogQuery extends PageQuery {
 
   @ApiPropertyOptional({ enum: OUTCOMES })
   @MayBeLeftOut()
-  @IsIn(OUTCOMES, { message: `must be one of ${OUTCOMES.join(', ')}` })
+  @IsOneOf(OUTCOMES)
   outcome?: Outcome;
 
   @ApiPropertyOptional({ minLength: 1, maxLength: 128, description: 'The X-Request-Id of the call' })

@@ -82,11 +82,13 @@ export function addKeysCommand(lapse: Command): void {
 
 async function createKey(run: CommandRun, options: CreateOptions): Promise<ExitCode> {
   const { CreateApiKeyBody } = await import('../access/api-keys.dto.js');
-  const { checked } = await import('./options.js');
+  const { checked, throwWithOptionNames } = await import('./options.js');
   const { name, role, tenant: tenantId, expires: expiresAt } = options;
   const names = { name: '--name', role: '--role', tenantId: '--tenant', expiresAt: '--expires' };
   const body: CreateApiKeyBody = await checked(CreateApiKeyBody, { name, role, tenantId, expiresAt }, names);
-  const created = await withKeys(run, 'api-key.create', tenantId, null, (keys, caller) => keys.create(caller, body));
+  const created = await withKeys(run, 'api-key.create', tenantId, null, (keys, caller) =>
+    keys.create(caller, body),
+  ).catch((error) => throwWithOptionNames(error, body, names));
   if (options.json) {
     printJson(created);
     return EXIT.done;

@@ -27,14 +27,28 @@ export async function checked<T extends object>(
   allowed: Words<T> = {},
 ): Promise<T> {
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-  try {
-    return (await new InputPipe().transform(given, { type: 'body', metatype: type })) as T;
-  } catch (error) {
-    if (error instanceof InvalidInputError) {
-      throw new OptionsInvalidError((error.errors ?? []).map((fault) => faultText(fault, given, names, allowed)));
-    }
+  return new InputPipe()
+    .transform(given, { type: 'body', metatype: type })
+    .catch((error) => throwWithOptionNames(error, given, names, allowed)) as Promise<T>;
+}
+
+/**
+ * For what only the service can find wrong, such as two filters that exclude each other: its errors name the options
+ * instead of the fields of the API.
+ *
+ * @param given the values of the fields.
+ * @throws OptionsInvalidError for input that was refused; any other error as it is.
+ */
+export function throwWithOptionNames(
+  error: unknown,
+  given: object,
+  names: Readonly<Record<string, string | undefined>>,
+  allowed: Readonly<Record<string, string | undefined>> = {},
+): never {
+  if (!(error instanceof InvalidInputError)) {
     throw error;
   }
+  throw new OptionsInvalidError((error.errors ?? []).map((fault) => faultText(fault, { ...given }, names, allowed)));
 }
 
 /** A number where the text is one; any other text as it is, for the check to quote. */
@@ -54,10 +68,9 @@ function faultText(
   names: Readonly<Record<string, string | undefined>>,
   allowed: Readonly<Record<string, string | undefined>>,
 ): string {
-  const field = path.replace(/^body\./, '');
+  const field = path.replace(/^(body|query)\./, '');
   const name = names[field] ?? field;
-  if (allowed[field] !== undefined) {
-    return `${name} must be ${allowed[field]}, not ${JSON.stringify(given[field])}`;
-  }
-  return field in given ? `${name} ${message}` : `${name} is missing; it ${message.replace(/, not undefined$/, '')}`;
+  return field in given && allowed[field] !== undefined
+    ? `${name} must be ${allowed[field]}, not ${JSON.stringify(given[field])}`
+    : `${name} ${message}`;
 }

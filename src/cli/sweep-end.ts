@@ -27,7 +27,10 @@ export async function toEnd(
   if (outcome instanceof LockBusy) {
     throw new SweepBusyError(outcome.holder);
   }
-  return app.get(SweepsService).get(scope, outcome.id);
+  const sweeps = app.get(SweepsService);
+  // Until when its failures are paused is in the database, which is closed if a signal has interrupted the sweep.
+  const hasPauses = outcome.failed > 0 && outcome.status !== 'interrupted';
+  return hasPauses ? sweeps.get(scope, outcome.id) : sweeps.answer(outcome);
 }
 
 /** Another sweep of the scope is no failure to a script: it has a code of its own. */

@@ -68,11 +68,9 @@ async function sweepNow(run: CommandRun, options: SweepOptions): Promise<ExitCod
   const app = await openApplication(run);
   const caller = cliCaller('sweep.request', request.tenantId);
   const sweeps = app.get(SweepsService);
-  const ended = await onRecord(app, caller, null, () =>
+  const sweep = await onRecord(app, caller, null, () =>
     toEnd(app, caller.scope, options.json === true, (onStarted) => sweeps.run('cli', caller, request, onStarted)),
   ).catch(asBusy);
-  // What failed is paused, which the service looks up.
-  const sweep = ended.counts.failed > 0 ? await sweeps.get(caller.scope, ended.id) : ended;
   if (options.json) {
     printJson(sweep);
   } else {

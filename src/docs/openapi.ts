@@ -1,4 +1,5 @@
 import type { INestApplication } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { problemResponses } from '../http/problem.dto.js';
 
@@ -37,7 +38,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addServer('/')
     .addBearerAuth({ type: 'http', bearerFormat: 'API key', description: 'An API key, or LAPSE_ADMIN_KEY' }, 'key')
     .addBearerAuth(
-      { type: 'http', bearerFormat: 'secret', description: 'CRON_SECRET, for the cron route alone' },
+      { type: 'http', bearerFormat: 'secret', description: 'The cron secret, for the cron route alone' },
       'cron-secret',
     )
     .addBearerAuth({ type: 'http', bearerFormat: 'JWT', description: 'A token of the configured issuer' }, 'jwt')
@@ -47,7 +48,10 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addTag('Locks', 'What keeps runs of replicas from overlapping')
     .addTag('API keys', 'Who may call')
     .addTag('Audit log', 'Who did what, or was refused')
-    .addTag('Drop-in', 'The two routes of the original service, with its bodies, answers and errors')
+    .addTag(
+      'Drop-in',
+      'The routes of the original service and of the reference host, with their bodies, answers and errors',
+    )
     .addTag('Health', 'Whether the process runs, and whether it can work')
     .build();
   const document = SwaggerModule.createDocument(app, frame);
@@ -56,7 +60,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
 }
 
 /** Swagger UI at /docs, and the document at /openapi.json; it is made for the first who asks, to be ready sooner. */
-export function serveDocs(app: INestApplication): void {
+export function serveDocs(app: NestExpressApplication): void {
   SwaggerModule.setup('docs', app, () => describeApi(app), {
     jsonDocumentUrl: 'openapi.json',
     yamlDocumentUrl: 'openapi.yaml',
@@ -68,4 +72,6 @@ export function serveDocs(app: INestApplication): void {
       tryItOutEnabled: true,
     },
   });
+  // The files of Swagger UI are served by a middleware. With a route, other methods are 405 there too.
+  app.getHttpAdapter().get('/docs/*file', (_request, _response, next) => next?.());
 }

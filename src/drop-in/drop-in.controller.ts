@@ -12,7 +12,6 @@ import {
   CronCleanupStaleDto,
   DropInErrors,
   DropInPendingApprovalDto,
-  HostPendingApprovalDto,
   PendingApprovalsQuery,
 } from './drop-in.dto.js';
 import { DropInService } from './drop-in.service.js';
@@ -44,25 +43,6 @@ export class DropInController {
     @Body() body: CleanupStaleBody,
   ): Promise<CleanupStaleDto> {
     return this.dropIn.cleanUp(caller, projectId, body);
-  }
-
-  @Get('run/v1/conversations/:conversationId/pending-approvals')
-  @RequiresRole('viewer', { orEndUser: true })
-  @DropInErrors(403, 404)
-  @ApiOperation({
-    operationId: 'hostPendingApprovals',
-    summary: 'What waits for approval in a conversation, as the reference host answers it',
-  })
-  @HostHeaders({ project: 'required' })
-  @UseInterceptors(ConditionalGet, RawJsonBody)
-  @ApiOkResponse({ type: HostPendingApprovalDto })
-  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
-  hostPendingApprovals(
-    @Caller() caller: CallerOfRoute,
-    @Param() { conversationId }: ConversationIdParam,
-    @HostProject() projectId: string | undefined,
-  ): Promise<HostPendingApprovalDto> {
-    return this.dropIn.pendingApprovalsAsHost(caller, projectId, conversationId);
   }
 
   @Get('run/api/conversations/:conversationId/pending-approvals')

@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional, ApiResponse, ApiSchema } from '@nestjs/swagger';
-import { ANY_JSON, PendingToolCallDto } from '../executions/tool-approval.js';
-import { ForeignId } from '../http/foreign-id.js';
+import { PendingToolCallDto } from '../executions/tool-approval.js';
+import { ForeignId, OptionalForeignId } from '../http/foreign-id.js';
 import { IgnoresUnknownMembers } from '../http/input.pipe.js';
 import { IsWholeNumber, MayBeLeftOut } from '../http/input.validators.js';
 
@@ -24,6 +24,10 @@ export class CleanupStaleBody {
   @MayBeLeftOut()
   @IsWholeNumber(1, 1000)
   limit = 100;
+
+  /** Read with the scope of the call. It is checked here, so that a malformed one does not clean up the platform. */
+  @OptionalForeignId({ description: 'Only this tenant, as the headers narrow', example: 'acme' })
+  tenantId?: string;
 }
 
 @ApiSchema({ name: 'CleanupStaleResult' })
@@ -58,31 +62,6 @@ export class DropInApprovalDto extends PendingToolCallDto {
 export class DropInPendingApprovalDto {
   @ApiProperty() hasPending!: boolean;
   @ApiPropertyOptional({ type: DropInApprovalDto }) approval?: DropInApprovalDto;
-}
-
-@ApiSchema({ name: 'HostApproval' })
-export class HostApprovalDto {
-  @ApiProperty({ example: 'call_7d1f' }) toolCallId!: string;
-  @ApiProperty({ example: 'issue_refund' }) toolName!: string;
-  @ApiPropertyOptional({
-    description: 'Any JSON, exactly as it is stored; absent if the host stored none',
-    oneOf: ANY_JSON,
-    example: { amount: 12.5 },
-  })
-  args?: unknown;
-  @ApiProperty() isDelegated!: boolean;
-  @ApiProperty({ description: 'The id of the execution', example: 'exec_p9s0' }) workflowRunId!: string;
-  @ApiProperty({
-    description:
-      'Since when it is suspended, in UTC, as PostgreSQL writes a timestamp without a zone: `2026-11-22 08:30:00.123456`',
-  })
-  updatedAt!: string;
-}
-
-@ApiSchema({ name: 'HostPendingApproval' })
-export class HostPendingApprovalDto {
-  @ApiProperty() hasPending!: boolean;
-  @ApiPropertyOptional({ type: HostApprovalDto, description: 'If `hasPending` is true' }) approval?: HostApprovalDto;
 }
 
 @ApiSchema({ name: 'DropInError' })

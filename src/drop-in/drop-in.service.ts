@@ -7,13 +7,9 @@ import { RawJson } from '../http/raw-json.interceptor.js';
 import { LockBusy } from '../locks/lock-options.js';
 import type { Trigger } from '../sweeps/sweep.entity.js';
 import { type SweepRequest, SweepsService } from '../sweeps/sweeps.service.js';
-import type {
-  CleanupStaleBody,
-  CleanupStaleDto,
-  DropInPendingApprovalDto,
-  HostPendingApprovalDto,
-} from './drop-in.dto.js';
+import type { CleanupStaleBody, CleanupStaleDto, DropInPendingApprovalDto } from './drop-in.dto.js';
 import { CleanupBusyError, CleanupFailedError } from './drop-in.errors.js';
+import type { HostPendingApprovalDto } from './host-approvals.dto.js';
 import { PROJECT_HEADER } from './host-headers.js';
 
 const CRON_LIMIT = 100;

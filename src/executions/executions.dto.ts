@@ -1,10 +1,9 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsIn } from 'class-validator';
 import type { Duration } from '../config/duration.js';
 import { rfc3339OrNull } from '../database/moments.js';
 import { IsDurationInQuery } from '../http/duration.validator.js';
 import { ForeignId, OptionalForeignId } from '../http/foreign-id.js';
-import { IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
+import { IsOneOf, IsSwitchInQuery, IsText, MayBeLeftOut } from '../http/input.validators.js';
 import { PageDto, PageQuery } from '../http/page.dto.js';
 import type { ExecutionRow } from './executions.repository.js';
 import { ProjectParams } from './project.params.js';
@@ -59,7 +58,7 @@ export class ListExecutionsQuery extends PageQuery {
       'first; others in the order of their keys',
   })
   @MayBeLeftOut()
-  @IsIn(EXECUTION_STATUSES, { message: `must be one of ${EXECUTION_STATUSES.join(', ')}` })
+  @IsOneOf(EXECUTION_STATUSES)
   status?: ExecutionStatus;
 
   @ApiPropertyOptional({

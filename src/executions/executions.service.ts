@@ -44,14 +44,14 @@ export class ExecutionsService {
   }
 }
 
+const ONLY_SUSPENDED = 'applies to only suspended executions; leave it out, or ask for the status suspended';
+
 /** @throws InvalidInputError */
 function filterIn(query: ListExecutionsQuery): Omit<ExecutionFilter, 'timeoutSeconds'> {
   const { id, projectId, agentId, conversationId, userId, toolName, overdue, waitingLongerThan } = query;
   const faults = [
-    ...(overdue === undefined ? [] : [{ path: 'query.overdue', message: 'only suspended executions can be overdue' }]),
-    ...(waitingLongerThan === undefined
-      ? []
-      : [{ path: 'query.waitingLongerThan', message: 'only suspended executions wait' }]),
+    ...(overdue === undefined ? [] : [{ path: 'query.overdue', message: ONLY_SUSPENDED }]),
+    ...(waitingLongerThan === undefined ? [] : [{ path: 'query.waitingLongerThan', message: ONLY_SUSPENDED }]),
   ];
   const status = query.status ?? (id === undefined || faults.length > 0 ? 'suspended' : undefined);
   if (status !== 'suspended' && faults.length > 0) {

@@ -6,9 +6,6 @@ import { membersOf, unknownName } from './unknown-names.js';
 /** Names that class-transformer passes over in silence, because they could reach a prototype. */
 const PASSED_OVER = ['__proto__', 'constructor', 'prototype'];
 
-/** Of a body with thousands of unknown members, naming the first ones is enough. */
-const MAX_FAULTS = 20;
-
 const IGNORES_UNKNOWN = 'lapse:ignores-unknown-members';
 
 /** For the body of a route whose callers send members to another service that reads them: unknown ones are passed over. */
@@ -26,8 +23,7 @@ export class InputPipe extends ValidationPipe {
       forbidUnknownValues: true,
       transform: true,
       validationError: { target: true },
-      exceptionFactory: (errors: ValidationError[]) =>
-        new InvalidInputError(errors.flatMap((error) => faultsOf(error))),
+      exceptionFactory: (errors: ValidationError[]) => new ValidationFailedError(errors),
     });
   }
 
@@ -65,20 +61,22 @@ export class InputPipe extends ValidationPipe {
     try {
       return await super.transform(given, metadata);
     } catch (error) {
-      throw error instanceof InvalidInputError ? withPlace(error, place) : error;
+      throw error instanceof ValidationFailedError
+        ? new InvalidInputError(error.errors.flatMap((fault) => faultsOf(fault, `${place}.`)))
+        : error;
     }
   }
 }
 
-function withPlace(error: InvalidInputError, place: string): InvalidInputError {
-  const faults = (error.errors ?? []).map((fault) => ({ ...fault, path: `${place}.${fault.path}` }));
-  const more = faults.length - MAX_FAULTS;
-  return new InvalidInputError(
-    more > 0 ? [...faults.slice(0, MAX_FAULTS), { path: place, message: `has ${more} more faults` }] : faults,
-  );
+/** What class-validator found, until it is known where the input came from. */
+class ValidationFailedError extends Error {
+  constructor(readonly errors: readonly ValidationError[]) {
+    super('The input is invalid');
+    this.name = 'ValidationFailedError';
+  }
 }
 
-function faultsOf(error: ValidationError, parent = ''): InputFault[] {
+function faultsOf(error: ValidationError, parent: string): InputFault[] {
   const path = `${parent}${error.property}`;
   const messages = messagesOf(error);
   return [

@@ -1,6 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { ValidateBy, ValidateIf, type ValidationArguments } from 'class-validator';
+import { nearestName } from '../config/nearest-name.js';
 import { parseRfc3339 } from '../database/moments.js';
 
 /** For a field with a default. A null is a value, and checked: it would take the default's place. */
@@ -34,6 +35,20 @@ export const IsText = (longest: number) =>
     validator: {
       validate: (value: unknown) => isText(value, longest),
       defaultMessage: (found) => `${textAllowed(longest)}, not ${shown(found?.value)}`,
+    },
+  });
+
+/** One of a few words. */
+export const IsOneOf = (words: readonly string[]) =>
+  ValidateBy({
+    name: 'isOneOf',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && words.includes(value),
+      defaultMessage: (found) => {
+        const nearest = typeof found?.value === 'string' ? nearestName(found.value, words) : undefined;
+        const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+        return `must be one of ${words.join(', ')}, not ${shown(found?.value)}${hint}`;
+      },
     },
   });
 

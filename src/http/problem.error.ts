@@ -70,9 +70,16 @@ export const NOTHING_HERE = {
   detail: 'There is nothing at this path',
 } as const;
 
-/** What a caller sent can't be used; names every fault. */
+/** Of thousands of unknown members, the first ones are enough. */
+const MAX_FAULTS = 20;
+
+/** A path ends with a name that the caller made up. */
+const MAX_PATH_CHARACTERS = 200;
+
+/** What a caller sent can't be used; names what is wrong, and how much more is. */
 export class InvalidInputError extends ProblemError {
-  constructor(errors: readonly InputFault[]) {
+  constructor(faults: readonly InputFault[]) {
+    const errors = shortened(faults);
     super({
       status: 400,
       code: 'invalid_input',
@@ -80,4 +87,15 @@ export class InvalidInputError extends ProblemError {
       errors,
     });
   }
+}
+
+function shortened(faults: readonly InputFault[]): InputFault[] {
+  const named = faults.slice(0, MAX_FAULTS).map(({ path, message }) => ({
+    path: path.length > MAX_PATH_CHARACTERS ? `${path.slice(0, MAX_PATH_CHARACTERS).toWellFormed()}…` : path,
+    message,
+  }));
+  const [next] = faults.slice(MAX_FAULTS);
+  return next === undefined
+    ? named
+    : [...named, { path: next.path.split('.')[0] as string, message: `has ${faults.length - MAX_FAULTS} more faults` }];
 }

@@ -13,7 +13,7 @@ interface Route {
 }
 
 /** GET routes that change data, because external schedulers send nothing else. HEAD must stay without effect. */
-const CHANGED_BY_GET = /^\/api\/cron\//;
+const CHANGED_BY_GET = '/api/cron/';
 
 const MAX_SEGMENTS = 16;
 
@@ -73,8 +73,10 @@ function isRefused(method: string, allowed: readonly string[]): boolean {
 
 /** Of the path, in the order in which they are shown; none if no route has it. */
 function allowedMethods(request: Request): string[] {
-  const methods = new Set(routesOf(request, request.path).flatMap((route) => route.methods));
-  if (methods.has('GET') && !CHANGED_BY_GET.test(request.path)) {
+  const routes = routesOf(request, request.path);
+  const methods = new Set(routes.flatMap((route) => route.methods));
+  // By the path of the route: Express also takes /API/CRON/… for it.
+  if (methods.has('GET') && !routes.some(({ path }) => path.startsWith(CHANGED_BY_GET))) {
     methods.add('HEAD');
   }
   return methods.size === 0 ? [] : [...methods, 'OPTIONS'].sort();

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import {
   ApiExtraModels,
@@ -12,6 +11,7 @@ import {
 import type { Request, Response } from 'express';
 import { OpenToAll } from '../access/access.decorators.js';
 import { Configuration } from '../config/configuration.js';
+import { lapseVersion } from '../config/version.js';
 import { OpenProblems } from '../http/problem.dto.js';
 import { startPageHtml } from './start-page.html.js';
 
@@ -31,8 +31,6 @@ class StartPageDto {
   @ApiProperty({ example: '/health/live' }) live!: string;
   @ApiProperty({ example: '/health/ready' }) ready!: string;
 }
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
 @ApiTags('Health')
 @ApiExtraModels(StartPageDto)
@@ -56,7 +54,7 @@ export class StartPageController {
     const { docs } = this.configuration;
     const page = {
       name: 'Lapse',
-      version,
+      version: lapseVersion(),
       description: 'Times out workflow executions that waited too long for approval',
       docs: docs ? '/docs' : null,
       openapi: docs ? '/openapi.json' : null,

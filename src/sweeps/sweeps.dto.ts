@@ -1,9 +1,10 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
-import { IsBoolean, IsIn } from 'class-validator';
+import { IsBoolean } from 'class-validator';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import {
   IsMoment,
   IsNotBefore,
+  IsOneOf,
   IsText,
   IsWholeNumber,
   IsWholeNumberInQuery,
@@ -79,17 +80,17 @@ export class RequestSweepBody {
 export class ListSweepsQuery extends PageQuery {
   @ApiPropertyOptional({ enum: TRIGGERS })
   @MayBeLeftOut()
-  @IsIn(TRIGGERS, { message: `must be one of ${TRIGGERS.join(', ')}` })
+  @IsOneOf(TRIGGERS)
   trigger?: Trigger;
 
   @ApiPropertyOptional({ enum: SWEEP_STATUSES })
   @MayBeLeftOut()
-  @IsIn(SWEEP_STATUSES, { message: `must be one of ${SWEEP_STATUSES.join(', ')}` })
+  @IsOneOf(SWEEP_STATUSES)
   status?: SweepStatus;
 
   @ApiPropertyOptional({ enum: SWEEP_KINDS })
   @MayBeLeftOut()
-  @IsIn(SWEEP_KINDS, { message: `must be one of ${SWEEP_KINDS.join(', ')}` })
+  @IsOneOf(SWEEP_KINDS)
   kind?: SweepKind;
 
   @ApiPropertyOptional({ format: 'date-time', description: 'Started at this time or later' })

@@ -36,11 +36,11 @@ export class Issuer {
     return { LAPSE_JWKS_URL: `${this.url}/jwks`, LAPSE_JWT_ISSUER: this.url, LAPSE_JWT_AUDIENCE: AUDIENCE };
   }
 
-  /** Signs with it from now on. */
-  async addKey(algorithm: string): Promise<SigningKey> {
+  /** Signs with it from now on. @param published what its JWK says differently; undefined for what it leaves out. */
+  async addKey(algorithm: string, published: Record<string, string | undefined> = {}): Promise<SigningKey> {
     const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true });
-    const kid = `key-${this.keys.length + 1}-${algorithm}-${Date.now()}`;
-    const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
+    const kid = published.kid ?? `key-${this.keys.length + 1}-${algorithm}-${Date.now()}`;
+    const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig', ...published } as JWK;
     const key = { kid, algorithm, privateKey, publicJwk };
     this.keys.push(key);
     return key;

@@ -82,11 +82,12 @@ async function lookAtList<Query extends PageQuery, Item extends object>(
   const { query, limit, names } = await requestIn(list, source, options);
   const { openApplication } = await import('../application.js');
   const { cliCaller } = await import('../cli-caller.js');
+  const { throwWithOptionNames } = await import('../options.js');
   const app = await openApplication(run);
   const caller = cliCaller(undefined, query.tenantId);
   return show(run, list.name, options, async () => {
     const found = await collect(limit, (page) => source.page(app, caller, { ...query, ...page })).catch((error) =>
-      asOptionsInvalid(error, names),
+      throwWithOptionNames(error, query, names),
     );
     if (options.json && source.whole) {
       for (const [at, item] of found.items.entries()) {
@@ -143,20 +144,6 @@ async function collect<Item>(
     cursor = found.nextCursor;
   } while (cursor !== null && items.length < limit);
   return { items, nextCursor: cursor };
-}
-
-/** What only the service can know to be wrong, such as two filters that exclude each other. */
-async function asOptionsInvalid(error: unknown, names: Record<string, string>): Promise<never> {
-  const { InvalidInputError } = await import('../../http/problem.error.js');
-  if (!(error instanceof InvalidInputError)) {
-    throw error;
-  }
-  throw new OptionsInvalidError(
-    (error.errors ?? []).map(({ path, message }) => {
-      const field = path.replace(/^query\./, '');
-      return `${names[field] ?? field}: ${message}`;
-    }),
-  );
 }
 
 function viewOf<Query extends PageQuery, Item extends object>(
