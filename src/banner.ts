@@ -2,6 +2,7 @@ import type { INestApplication } from '@nestjs/common';
 import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Configuration } from './config/configuration.js';
+import { describeServer, parseDatabaseUrl } from './config/database-address.js';
 import { formatDuration } from './config/duration.js';
 import { readLogSettings } from './config/log-settings.js';
 import { lapseVersion } from './config/version.js';
@@ -55,7 +56,7 @@ async function describeDatabase(dataSource: DataSource, { databaseUrl }: Configu
       RECORD_LIMITS,
       `SELECT current_database() AS name, current_user AS role, current_setting('server_version') AS version`,
     );
-    return `database "${name}" on ${new URL(databaseUrl).host || 'a local socket'} as role "${role}" (PostgreSQL ${version})`;
+    return `database "${name}" on ${describeServer(parseDatabaseUrl(databaseUrl))} as role "${role}" (PostgreSQL ${version})`;
   } catch (error) {
     return `database unknown (${messageOf(error)})`;
   }

@@ -5,30 +5,41 @@ import { WatchedTableMissingError, WatchedTableUnsuitableError } from './executi
 
 /** The service can't listen on the address that `HOST` and `PORT` name. */
 export class ListenFailedError extends Error {
+  readonly reason: string;
+  /** What a person can do. */
+  readonly remedy: string;
+
   constructor(
     readonly host: string,
     readonly port: number,
     override readonly cause: NodeJS.ErrnoException,
   ) {
-    super(`Can't listen on HOST=${host} PORT=${port}: ${explain(cause, host, port)}`, { cause });
+    const [because, remedy] = explain(cause, host, port);
+    const reason = `Can't listen on HOST=${host} PORT=${port}: ${because}`;
+    super(`${reason}; ${remedy}`, { cause });
     this.name = 'ListenFailedError';
+    this.reason = reason;
+    this.remedy = remedy;
   }
 }
 
-function explain({ code, message }: NodeJS.ErrnoException, host: string, port: number): string {
+function explain({ code, message }: NodeJS.ErrnoException, host: string, port: number): [string, string] {
   switch (code) {
     case 'EADDRINUSE':
-      return 'another process listens there (EADDRINUSE); end that one, or set PORT to a free port';
+      return ['another process listens there (EADDRINUSE)', 'end that one, or set PORT to a free port'];
     case 'EACCES':
-      return `this user may not listen on port ${port} (EACCES); set PORT to 1024 or higher`;
+      return [`this user may not listen on port ${port} (EACCES)`, 'set PORT to 1024 or higher'];
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'EAI_AGAIN':
     case 'EINVAL':
     case 'ENOTFOUND':
-      return `${host} is no address of this machine (${code}); set HOST to one, to 0.0.0.0 for all of IPv4, or to :: for all`;
+      return [
+        `${host} is no address of this machine (${code})`,
+        'set HOST to one, to 0.0.0.0 for all of IPv4, or to :: for all',
+      ];
     default:
-      return `${message}; set HOST and PORT to an address that is free`;
+      return [message, 'set HOST and PORT to an address that is free'];
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { LateApprovalGuard } from '../src/timeouts/late-approval-guard.service.js';
 import { Command } from './support/command-line.js';
 import { Lapse } from './support/lapse.js';
 import { inShell, PostgresServer, SERVER_VERSIONS } from './support/postgres-server.js';
@@ -10,6 +11,10 @@ const psqlIsInstalled = spawnSync('psql', ['--version']).status === 0;
 /** The README's blocks of code below "Attach it to your database", in their order. */
 let sql: Record<'roles' | 'schema' | 'grants' | 'indexes', string>;
 let shell: Record<'start' | 'guard', string>;
+const STATUS = /npm run .* status\n/;
+
+/** What `lapse guard … --print` prints. */
+const printed = { install: '', remove: '' };
 
 beforeAll(async () => {
   const readme = await readFile('README.md', 'utf8');
@@ -19,10 +24,14 @@ beforeAll(async () => {
       text.replace(/^ {3}/gm, ''),
     );
   const [roles = '', schema = '', grants = '', indexes = ''] = blocksOf('sql');
-  const [start = '', guard = ''] = blocksOf('sh');
+  const script = (what: string) => blocksOf('sh').find((text) => text.includes(what)) ?? '';
+  const [start, guard] = [script('npm start'), script('guard install')];
   sql = { roles, schema, grants, indexes };
   shell = { start, guard };
-});
+  for (const change of ['install', 'remove'] as const) {
+    printed[change] = (await Command.run(['guard', change, '--print'], {})).stdout;
+  }
+}, 30_000);
 
 const TABLES = `
   CREATE TABLE workflow_executions (
@@ -47,8 +56,11 @@ interface People {
   steps: Record<'roles' | 'schema' | 'grants' | 'indexes' | 'guard', string>;
 }
 
-/** Stands in for `npm run --silent lapse -- …`, which compiles first; one of the people below has the real one. */
-const NPM = 'npm() { shift 4; node dist/cli.js "$@"; }';
+/**
+ * Stands in for `npm run --silent lapse -- guard … --print`, which compiles first. What it prints is the same for everybody;
+ * one of the people below has the real one.
+ */
+const PRINTED = 'npm() { echo "$PRINTED"; }';
 
 const all = (who: string) => ({ roles: who, schema: who, grants: who, indexes: who, guard: who });
 
@@ -142,14 +154,23 @@ describe.each(SERVER_VERSIONS)('on PostgreSQL %d, the steps of the README work a
       if (!psqlIsInstalled) {
         return;
       }
-      const environment = { DATABASE_URL: url };
-      const inFolder = (script: string) => inShell(`set -eo pipefail\n${isWhole ? '' : NPM}\n${script}`, environment);
       const guard = onThisServer(shell.guard).replace(/\/\/app@/, `//${steps.guard}@`);
-      expect((await inFolder(guard)).stdout).toMatch(/^The guard is installed/m);
+      const installation = isWhole ? guard : guard.replace(STATUS, '');
+      const removal = guard.replaceAll('guard install', 'guard remove').replace(STATUS, '');
+      const inFolder = (script: string) =>
+        isWhole
+          ? inShell(`set -eo pipefail\n${script}`, { DATABASE_URL: url })
+          : inShell(`set -eo pipefail\n${PRINTED}\n${script}`, {
+              PRINTED: printed[script === removal ? 'remove' : 'install'],
+            });
+      const { stdout } = await inFolder(installation);
+      if (isWhole) {
+        expect(stdout).toMatch(/^The guard is installed/m);
+      }
+      expect(await lapse.app.get(LateApprovalGuard, { strict: false }).status()).toBe('installed');
       const approve = `UPDATE workflow_executions SET status = 'running'`;
       await expect(runAs(tables, approve)).rejects.toMatchObject({ code: 'LP001' });
 
-      const removal = guard.replaceAll('guard install', 'guard remove').replace(/npm run .* status\n/, '');
       if (isWhole) {
         const asLapse = removal.replace(/OWNER_URL='.*'/, `OWNER_URL='${url}'`);
         await expect(inFolder(asLapse)).rejects.toMatchObject({ code: 3 });

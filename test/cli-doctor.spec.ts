@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { advisoryLockKey } from '../src/locks/advisory-lock-key.js';
-import { Command, type Ended } from './support/command-line.js';
+import { Command } from './support/command-line.js';
 import { createDatabase, dropDatabase } from './support/databases.js';
+import { Examination } from './support/doctor.js';
 import { useDatabase } from './support/world.js';
 
 const world = useDatabase();
@@ -18,25 +19,8 @@ afterEach(async () => {
   }
 });
 
-interface Examined extends Ended {
-  /** The verdict of each check. */
-  verdicts: Record<string, string>;
-  // biome-ignore lint/suspicious/noExplicitAny: what the program printed
-  findings: any[];
-}
-
-async function doctor(environment: Record<string, string> = {}): Promise<Examined> {
-  const ended = await Command.run(['doctor', '--json'], { DATABASE_URL: world.databaseUrl, ...environment });
-  const { healthy, findings } = JSON.parse(ended.stdout);
-  expect(healthy).toBe(ended.code === 0);
-  const verdicts = Object.fromEntries(
-    findings.map(({ check, verdict }: Record<string, string>) => [check, verdict]),
-  ) as Record<string, string>;
-  return { ...ended, findings, verdicts };
-}
-
-function of({ findings }: Examined, check: string): { verdict: string; seen: string; remedy: string } {
-  return findings.find((finding) => finding.check === check);
+function doctor(environment: Record<string, string> = {}): Promise<Examination> {
+  return Examination.in({ DATABASE_URL: world.databaseUrl, ...environment });
 }
 
 function sql(text: string): Promise<unknown> {
@@ -57,7 +41,7 @@ function recordScheduledSweep(ago: string, status = 'succeeded', error = ''): Pr
 }
 
 const ALL_OK = Object.fromEntries(
-  'connection,watched table,version,writable,migrations,indexes,guard,privileges,conversations,overdue,clock,locks,schedule'
+  'connection,watched table,version,writable,migrations,indexes,guard,privileges,conversations,overdue,clock,locks,schedule,address'
     .split(',')
     .map((check) => [check, 'ok']),
 );
@@ -88,25 +72,27 @@ test('what is only slow, switched off, overdue or out of step is a warning with 
   const wrongClock = encodeURIComponent('const trueNow = Date.now; Date.now = () => trueNow() + 90_000');
   const NODE_OPTIONS = `--import data:text/javascript,${wrongClock}`;
 
-  const examined = await doctor({ LAPSE_SWEEP_CRON: 'off', LAPSE_SCHEMA: 'elsewhere', NODE_OPTIONS });
+  const environment = { LAPSE_SWEEP_CRON: 'off', LAPSE_SCHEMA: 'elsewhere', NODE_OPTIONS };
+  const ended = await Command.run(['doctor', '--json'], { DATABASE_URL: world.databaseUrl, ...environment });
+  const examined = Examination.ofOutput(ended.stdout);
 
-  expect(examined.code).toBe(0);
+  expect([ended.code, examined.code]).toEqual([0, 0]);
   const warned = { indexes: 'warn', overdue: 'warn', schedule: 'warn', migrations: 'warn', clock: 'warn' };
   expect(examined.verdicts).toEqual({ ...ALL_OK, ...warned });
-  expect(of(examined, 'indexes').remedy).toContain(
+  expect(examined.of('indexes')?.remedy).toContain(
     'CREATE INDEX CONCURRENTLY workflow_executions_suspended_by_tenant ON public.workflow_executions ' +
       `(tenant_id, updated_at, project_id, id) WHERE status = 'suspended';`,
   );
-  expect(of(examined, 'overdue').seen).toMatch(/^1 suspended for 1h or longer/);
-  expect(of(examined, 'clock').seen).toMatch(/differ by (89|90)\d{3} ms$/);
-  expect(of(examined, 'clock').remedy).toContain('NTP');
-  expect(of(examined, 'schedule').remedy).toContain('lapse sweep');
-  expect(of(examined, 'migrations').remedy).toContain('lapse migrate');
+  expect(examined.of('overdue')?.seen).toMatch(/^1 suspended for 1h or longer/);
+  expect(examined.of('clock')?.seen).toMatch(/differ by (89|90)\d{3} ms$/);
+  expect(examined.of('clock')?.remedy).toContain('NTP');
+  expect(examined.of('schedule')?.remedy).toContain('lapse sweep');
+  expect(examined.of('migrations')?.remedy).toContain('lapse migrate');
 });
 
 test('the schedule is judged by the record of sweeps, and its remedy by who holds the lock', async () => {
   await world.host.clear();
-  const unproven = of(await doctor(), 'schedule');
+  const unproven = (await doctor()).of('schedule');
   await recordScheduledSweep('1 hour');
   await recordScheduledSweep('10 seconds', 'failed', 'permission denied for table workflow_executions');
   const failed = await doctor();
@@ -114,12 +100,12 @@ test('the schedule is judged by the record of sweeps, and its remedy by who hold
   const client = await world.host.pool.connect();
   await client.query(`SET application_name = 'psql of somebody'`);
   const { rows } = await client.query('SELECT pg_advisory_lock($1), pg_backend_pid() AS pid', [key]);
-  const held = of(await doctor(), 'schedule');
+  const held = (await doctor()).of('schedule');
   client.release(true);
 
   expect(unproven).toMatchObject({ verdict: 'warn', remedy: expect.stringContaining('start the service') });
   expect(failed.code).toBe(1);
-  expect(of(failed, 'schedule')).toMatchObject({
+  expect(failed.of('schedule')).toMatchObject({
     verdict: 'fail',
     seen: expect.stringMatching(
       /the last one ended as failed at .*permission denied for table.*; nobody holds the lock "sweep"/,
@@ -140,7 +126,7 @@ test('a database that accepts no writes fails, with what makes it so and the sta
   const examined = await doctor();
 
   expect(examined.code).toBe(1);
-  expect(of(examined, 'writable')).toMatchObject({
+  expect(examined.of('writable')).toMatchObject({
     verdict: 'fail',
     seen: expect.stringMatching(/^the database can't be written \(read-only default\): .* \(set for the database\)$/),
     remedy: expect.stringContaining(`ALTER DATABASE "${databaseName()}" RESET default_transaction_read_only;`),
@@ -157,7 +143,7 @@ test('a missing table fails, is told with what to set, and nothing is created by
   ];
 
   expect(first.code).toBe(1);
-  expect(of(first, 'watched table')).toMatchObject({
+  expect(first.of('watched table')).toMatchObject({
     verdict: 'fail',
     seen: 'there is no table "public".workflow_executions',
     remedy: expect.stringContaining('LAPSE_WATCHED_SCHEMA'),
@@ -183,15 +169,15 @@ test('columns that Lapse cannot work on fail with their types, and conversations
   await host.end();
 
   expect(wrong.code).toBe(1);
-  expect(of(wrong, 'watched table')).toMatchObject({
+  expect(wrong.of('watched table')).toMatchObject({
     verdict: 'fail',
     seen: expect.stringContaining('id is uuid, and must be text or varchar'),
   });
-  expect(of(wrong, 'conversations')).toMatchObject({
+  expect(wrong.of('conversations')).toMatchObject({
     verdict: 'warn',
     seen: expect.stringContaining('id is uuid, and must be text or varchar; user_id is integer'),
   });
-  expect(of(odd, 'watched table')).toMatchObject({
+  expect(odd.of('watched table')).toMatchObject({
     verdict: 'warn',
     seen: expect.stringMatching(/No primary key or unique index .+ updated_at may be NULL/),
   });
@@ -204,7 +190,7 @@ test('a table that is locked is a warning that names the holder', async () => {
   const examined = await doctor();
   await migration.end();
   expect(examined.verdicts).toEqual({ ...ALL_OK, indexes: 'warn', overdue: 'warn' });
-  expect(of(examined, 'overdue')).toMatchObject({
+  expect(examined.of('overdue')).toMatchObject({
     verdict: 'warn',
     seen: expect.stringMatching(/^The table of executions is locked: held by pid \d+ \(application "drizzle-kit"\)/),
   });
@@ -220,17 +206,20 @@ test('a role that lacks privileges is told which, with the statements that an ow
   const examined = await doctor({ DATABASE_URL: url.href, LAPSE_SCHEMA: 'theirs' });
 
   expect(examined.code).toBe(1);
-  expect(of(examined, 'privileges')).toEqual({
+  expect(examined.of('privileges')).toEqual({
     check: 'privileges',
     verdict: 'fail',
     seen: `role "${role}" lacks UPDATE on "public".workflow_executions`,
     remedy: `let the owner of the table run:\nGRANT UPDATE ON "public".workflow_executions TO "${role}";`,
   });
-  expect(of(examined, 'conversations').remedy).toContain('GRANT SELECT ON "public".conversations');
-  expect(of(examined, 'migrations').remedy).toContain(
+  expect(examined.of('conversations')).toMatchObject({
+    seen: expect.stringMatching(/pending approvals, and executions by "userId", are answered with 503/),
+    remedy: expect.stringContaining('GRANT SELECT ON "public".conversations'),
+  });
+  expect(examined.of('migrations')?.remedy).toContain(
     `CREATE SCHEMA IF NOT EXISTS "theirs"; GRANT USAGE, CREATE ON SCHEMA "theirs" TO "${role}";`,
   );
-  expect(examined.stdout).not.toContain('hunter2');
+  expect(JSON.stringify(examined.findings)).not.toContain('hunter2');
 });
 
 test('a database that is away, or refuses, fails in words; what needs it is skipped, and the code is 1', async () => {
@@ -243,9 +232,9 @@ test('a database that is away, or refuses, fails in words; what needs it is skip
   ]);
 
   expect([away.code, refused.code, faulty.code]).toEqual([1, 1, 1]);
-  expect(of(away, 'connection').seen).toMatch(/^127\.0\.0\.1:1: PostgreSQL can't be reached: connect ECONNREFUSED/);
-  expect(of(refused, 'connection').seen).toMatch(/database "no_such_database" does not exist/);
+  expect(away.of('connection')?.seen).toMatch(/^127\.0\.0\.1:1: PostgreSQL can't be reached: connect ECONNREFUSED/);
+  expect(refused.of('connection')?.seen).toMatch(/database "no_such_database" does not exist/);
   expect(away.verdicts).toMatchObject({ 'watched table': 'skip', clock: 'skip', locks: 'skip', schedule: 'skip' });
-  expect(of(faulty, 'configuration').seen).toMatch(/LAPSE_APPROVAL_TIMEOUT must be a duration/);
-  expect(away.stdout + away.stderr).not.toMatch(/hunter2|\n\s+at /);
+  expect(faulty.of('configuration')?.seen).toMatch(/LAPSE_APPROVAL_TIMEOUT must be a duration/);
+  expect(JSON.stringify(away.findings)).not.toMatch(/hunter2|\n\s+at /);
 });

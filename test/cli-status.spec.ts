@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Readable } from 'node:stream';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Command, type Ended } from './support/command-line.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
@@ -156,61 +157,61 @@ test('lapse locks shows who holds what, as the API does, and says if nobody hold
   expect(JSON.parse(document.stdout)).toEqual((await world.lapse.get('/v1/locks')).body);
 });
 
-describe('--watch', () => {
-  test('looks again, without a terminal too, and ends with 130 on Ctrl-C, without a word', async () => {
-    const environment = { DATABASE_URL: world.databaseUrl, TERM: 'xterm' };
-    const commands = [['sweeps'], ['backlog', '--json'], ['status', '--json', '--tenant', 'acme']].map((args) =>
-      Command.start([...args, '--watch'], environment),
-    );
-    const terminal = Command.startInTerminal(['backlog', '--watch'], environment);
-    const [table, backlog] = commands as [Command, Command];
-    await eventually(
-      async () => backlog.stdout,
-      (output) => output.split('\n').length > 1,
-    );
-    await world.host.suspend({ minutes: 5 });
-    await eventually(
-      async () => backlog.stdout,
-      (output) => /"suspended":1/.test(output),
-      15_000,
-    );
-    await eventually(
-      async () => table.stdout,
-      (output) => output.split('Ctrl-C ends it').length > 2,
-      15_000,
-    );
-    await eventually(
-      async () => terminal.stdout,
-      (output) => output.split('\u001b[2J').length > 2,
-      15_000,
-    );
-    terminal.kill('SIGKILL');
-    for (const command of commands) {
-      command.kill('SIGINT');
-    }
+/** Whoever reads its output closes it after the first look, as `head` does. */
+async function watchUntilFirstLook(): Promise<unknown[]> {
+  const env = { PATH: process.env.PATH, DATABASE_URL: world.databaseUrl };
+  const options: SpawnOptions = { env, stdio: ['ignore', 'pipe', 'ignore'] };
+  const child = spawn(process.execPath, ['dist/cli.js', 'status', '--watch'], options);
+  cleanups.push(async () => child.kill('SIGKILL'));
+  await once(child.stdout as Readable, 'data');
+  child.stdout?.destroy();
+  return once(child, 'exit');
+}
 
-    for (const { code, stderr } of await Promise.all(commands.map((command) => command.ended()))) {
-      expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
-    }
-    expect(table.stdout).toMatch(/^lapse sweeps at \d{4}-.*Z, every 5 s; Ctrl-C ends it\n┌/);
-    expect(table.stdout).not.toContain('\u001b');
-    const documents = backlog.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line).suspended);
-    expect(documents.slice(0, 2)).toEqual([0, 1]);
-  }, 40_000);
+test('--watch looks again, without a terminal too, and ends with 130 on Ctrl-C, and with 0 if nobody reads it any more', async () => {
+  const environment = { DATABASE_URL: world.databaseUrl, TERM: 'xterm' };
+  const commands = [['sweeps'], ['backlog', '--json'], ['status', '--json', '--tenant', 'acme']].map((args) =>
+    Command.start([...args, '--watch'], environment),
+  );
+  const unread = watchUntilFirstLook();
+  const terminal = Command.startInTerminal(['backlog', '--watch'], environment);
+  const [table, backlog] = commands as [Command, Command];
+  await eventually(
+    async () => backlog.stdout,
+    (output) => output.split('\n').length > 1,
+    15_000,
+  );
+  await world.host.suspend({ minutes: 5 });
+  await eventually(
+    async () => backlog.stdout,
+    (output) => /"suspended":1/.test(output),
+    15_000,
+  );
+  await eventually(
+    async () => table.stdout,
+    (output) => output.split('Ctrl-C ends it').length > 2,
+    15_000,
+  );
+  await eventually(
+    async () => terminal.stdout,
+    (output) => output.split('\u001b[2J').length > 2,
+    15_000,
+  );
+  terminal.kill('SIGKILL');
+  for (const command of commands) {
+    command.kill('SIGINT');
+  }
 
-  test('ends if nobody reads its output any more', async () => {
-    const env = { PATH: process.env.PATH, DATABASE_URL: world.databaseUrl };
-    const child = spawn(process.execPath, ['dist/cli.js', 'status', '--watch'], {
-      env,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    cleanups.push(async () => child.kill('SIGKILL'));
-    await once(child.stdout, 'data');
-    child.stdout.destroy();
-    const [code] = await once(child, 'exit');
-    expect(code).toBe(0);
-  }, 20_000);
-});
+  for (const { code, stderr } of await Promise.all(commands.map((command) => command.ended()))) {
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
+  }
+  expect(table.stdout).toMatch(/^lapse sweeps at \d{4}-.*Z, every 5 s; Ctrl-C ends it\n┌/);
+  expect(table.stdout).not.toContain('\u001b');
+  const documents = backlog.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).suspended);
+  expect(documents.slice(0, 2)).toEqual([0, 1]);
+
+  expect(await unread).toEqual([0, null]);
+}, 40_000);

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -6,6 +8,7 @@ import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../src/config/configuration.errors.js';
 import { readConfiguration } from '../src/config/configuration.js';
 import { dataSourceOptions } from '../src/database/data-source-options.js';
+import { DatabaseUnreachableError } from '../src/database/database.errors.js';
 import { EmbeddedPostgres } from '../src/database/embedded-postgres/embedded-postgres.js';
 import { lockSettings } from '../src/database/lock-settings.js';
 import { connectPatiently } from '../src/database/open-database.js';
@@ -34,6 +37,7 @@ const ROLES = ['needs_tls', 'needs_plain', 'with_cert', 'with_password'];
 beforeAll(async () => {
   certificates.authority('authority');
   certificates.authority('stranger');
+  await writeFile(certificates.path('empty.crt'), 'no certificate');
   certificates.issue('server', 'authority', 'db.example', 'DNS:db.example,DNS:localhost');
   certificates.issue('with_cert', 'authority', 'with_cert');
   certificates.issue('forged', 'stranger', 'with_cert');
@@ -88,6 +92,18 @@ describe('sslmode means what it means to libpq', () => {
     ['postgres', '', () => '', true],
     ['postgres', 'require', () => '', true],
     ['postgres', 'require', root, true],
+    [
+      'postgres',
+      'require',
+      () => `sslrootcert=${certificates.path('empty.crt')}`,
+      /sslrootcert=\S+ has no certificate/,
+    ],
+    [
+      'postgres',
+      'require',
+      () => 'ssl_min_protocol_version=TLSv1&ssl_max_protocol_version=TLSv1.1',
+      /^DATABASE_URL: no TLS connection to PostgreSQL: [\w ]+ \(\w+\); /,
+    ],
     ['postgres', 'require', strange, /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY|issuer/i],
     ['postgres', 'verify-ca', root, true],
     ['postgres', 'verify-ca', strange, /sslrootcert/],
@@ -143,6 +159,15 @@ test('a server with TLS that is not up yet is waited for', async () => {
   await proxy.stop();
 });
 
+test('a server in trouble, which answers the request for TLS with an error, is waited for', async () => {
+  const trouble = createServer((socket) => socket.once('data', () => socket.end('E'))).listen(0, '127.0.0.1');
+  await once(trouble, 'listening');
+  const { port } = trouble.address() as AddressInfo;
+  const given = readConfiguration({ DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/x?sslmode=require` });
+  await expect(connectPatiently(given, 'DATABASE_URL', 0)).rejects.toThrow(DatabaseUnreachableError);
+  trouble.close();
+});
+
 test('a renewed client certificate is used by the next connection, without a restart', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lapse-renewed-'));
   const [cert, key] = [join(folder, 'client.crt'), join(folder, 'client.key')];
@@ -177,9 +202,7 @@ test('what is wrong with a URL is reported with the rest of the configuration, i
       return (error as ConfigurationInvalidError).message;
     }
   };
-  expect(faults('sslmode=strict')).toMatch(
-    /2 faults:\n {2}- DATABASE_URL has sslmode=strict; allowed are disable, allow/,
-  );
+  expect(faults('sslmode=strict')).toMatch(/2 faults: DATABASE_URL has sslmode=strict; allowed are disable, allow/);
   expect(faults('sslmode=verify-ca')).toMatch(/needs sslrootcert/);
   expect(faults('sslmode=require&sslrootcert=system')).toMatch(/needs sslmode=verify-full/);
   expect(faults('sslmode=verify-full&sslrootcert=/no/such')).toMatch(

@@ -136,7 +136,7 @@ test('a policy for row-level security is no missing index', async () => {
   tables.cleanUp(() => sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`));
   await sql(`GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON workflow_executions TO ${role};
              ALTER TABLE workflow_executions ENABLE ROW LEVEL SECURITY;
-             CREATE POLICY agents ON workflow_executions TO ${role} USING (agent_id <> 'secret')`);
+             CREATE POLICY agents ON workflow_executions TO ${role} USING (agent_id <> 'secret' AND tenant_id <> 'hidden')`);
   const { href } = Object.assign(new URL(tables.databaseUrl), { username: role, password: role });
   const dataSource = await new DataSource(dataSourceOptions(readConfiguration({ DATABASE_URL: href }))).initialize();
   tables.cleanUp(() => dataSource.destroy());

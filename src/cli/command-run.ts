@@ -8,9 +8,19 @@ const STOP_WITHIN_MS = 4_500;
 /** For what the command still has to say once everything is stopped. */
 const LAST_WORDS_WITHIN_MS = 500;
 
+/** Takes what has been started, to stop it in the end. */
+export interface PartsToStop {
+  /** @throws CommandInterruptedError if nothing more is to be begun */
+  started(part: Part): void;
+}
+
+interface Part {
+  stop(): Promise<unknown>;
+}
+
 /** One command on its way to the end of the process. */
-export class CommandRun {
-  private readonly parts: { stop(): Promise<unknown> }[] = [];
+export class CommandRun implements PartsToStop {
+  private readonly parts: Part[] = [];
   private stopping = Promise.resolve();
   private interruptedBy: keyof typeof EXIT_ON | undefined;
 
@@ -41,7 +51,7 @@ export class CommandRun {
    *
    * @throws CommandInterruptedError where a signal came while it was starting: then nothing more is to be begun.
    */
-  started(part: { stop(): Promise<unknown> }): void {
+  started(part: Part): void {
     this.parts.push(part);
     if (this.interruptedBy) {
       throw new CommandInterruptedError(this.interruptedBy);

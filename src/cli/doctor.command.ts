@@ -5,10 +5,10 @@ import { EXIT, type ExitCode } from './exit-codes.js';
 import { printable, printJson, printLine } from './output.js';
 
 const HELP = `
-Looks at the connection, the watched table and its indexes, migrations, privileges, locks, clocks, the schedule, and
-whether anybody sweeps. Changes nothing. Each line is ok, warn (Lapse works, and something is to be known or done), FAIL
-(it doesn't work) or skip (it couldn't be looked at), with what was seen, and what to do. docs/runbook.md
-has the steps for each symptom.
+Looks at the connection, the watched table and its indexes, migrations, privileges, locks, clocks, the schedule, whether
+anybody sweeps, and the address to listen on. Changes nothing. Each line is ok, warn (Lapse works, and something is to be
+known or done), FAIL (it doesn't work) or skip (it couldn't be looked at), with what was seen, and what to do.
+docs/runbook.md has the steps for each symptom.
 
 Example:
   $ lapse doctor

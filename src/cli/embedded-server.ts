@@ -5,7 +5,7 @@ import {
   EmbeddedPostgresMissingError,
 } from '../database/embedded-postgres/embedded-postgres.errors.js';
 import { EmbeddedPostgres } from '../database/embedded-postgres/embedded-postgres.js';
-import type { CommandRun } from './command-run.js';
+import type { PartsToStop } from './command-run.js';
 
 /** A service that is just starting owns its server before it can be used. */
 const PATIENCE_MS = 15_000;
@@ -17,7 +17,7 @@ const POLL_MS = 100;
  *
  * @throws what `EmbeddedPostgres.start` throws.
  */
-export async function withServer(given: Configuration, run: CommandRun): Promise<Configuration> {
+export async function withServer(given: Configuration, run: PartsToStop): Promise<Configuration> {
   if (!given.embedded) {
     return given;
   }
@@ -33,7 +33,7 @@ export async function withServer(given: Configuration, run: CommandRun): Promise
 
 /** Undefined if a service is just starting: then its server is about to be ready. */
 async function startFor(
-  run: CommandRun,
+  run: PartsToStop,
   { dataDirectory }: Configuration,
   deadline: number,
 ): Promise<string | undefined> {

@@ -6,6 +6,8 @@ const MIN_TERMINAL_WIDTH = 40;
 
 /** Other columns give way to those that are kept until they are as narrow as this. */
 const NARROW = 8;
+/** As wide as a UUID. A kept column gives way down to this, and from there on only if nothing else can. */
+const WHOLE_ID = 36;
 const NARROWEST = 3;
 
 const ELLIPSIS = '…';
@@ -66,9 +68,9 @@ function fitted(natural: readonly number[], kept: readonly boolean[]): number[] 
       .filter((at) => (widths[at] as number) > least)
       .sort((a, b) => (widths[b] as number) - (widths[a] as number))[0];
   const all = [...widths.keys()];
+  const others = all.filter((at) => !kept[at]);
   for (let excess = widths.reduce((sum, width) => sum + width, 0) - available; excess > 0; excess -= 1) {
-    const others = all.filter((at) => !kept[at]);
-    const at = widest(others, NARROW) ?? widest(all, NARROW) ?? widest(all, NARROWEST);
+    const at = widest(others, NARROW) ?? widest(all, WHOLE_ID) ?? widest(others, NARROWEST) ?? widest(all, NARROWEST);
     if (at === undefined) {
       break;
     }

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { userInfo } from 'node:os';
+import { nearestName } from './nearest-name.js';
 
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
@@ -9,6 +10,32 @@ export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 /** What libpq checks or demands and the driver can't: ignoring them would weaken what the URL asks for. */
 const UNSUPPORTED = ['sslcrldir', 'requirepeer', 'require_auth'];
+
+/** Parameters that begin with "ssl" and that libpq or JDBC know; any other is a slip that would weaken the connection. */
+const SSL_PARAMETERS = [
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'sslpassword',
+  'sslcrl',
+  'sslnegotiation',
+  'ssl_min_protocol_version',
+  'ssl_max_protocol_version',
+  'ssl',
+  // Without effect here.
+  'sslcompression',
+  'sslsni',
+  'sslcertmode',
+  // Refused.
+  'sslcrldir',
+];
+
+const FORM = 'must be a URL such as postgres://user:password@host:5432/database';
+const SEVERAL_HOSTS =
+  'names several hosts, and Lapse connects to one; name the primary, or an address that leads to it';
+const ENCODING =
+  'special characters of a password are percent-encoded in a URL: # is %23, / is %2F, @ is %40, ? is %3F';
 
 const FILES = ['sslrootcert', 'sslcert', 'sslkey', 'sslcrl'] as const;
 
@@ -64,10 +91,21 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
   };
 }
 
+/** For people: the server that the address leads to. */
+export function describeServer({ host, port }: Pick<DatabaseAddress, 'host' | 'port'>): string {
+  if (host.startsWith('/')) {
+    return `the socket in ${host}`;
+  }
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** What is wrong with a URL, each as what completes the sentence "DATABASE_URL …". Says nothing of the password. */
 export function databaseUrlFaults(text: string): string[] {
-  if (!URL.canParse(text) || !['postgres:', 'postgresql:'].includes(new URL(text).protocol)) {
-    return ['must be a URL such as postgres://user:password@host:5432/database'];
+  if (/^postgres(ql)?:\/\/[^/?#]*,/i.test(text.trim())) {
+    return [SEVERAL_HOSTS];
+  }
+  if (!/^postgres(ql)?:\/\//i.test(text.trim()) || !URL.canParse(text)) {
+    return [`${FORM}; ${ENCODING}`];
   }
   const { searchParams } = new URL(text);
   const given = (name: string) => searchParams.get(name) || undefined;
@@ -76,6 +114,9 @@ export function databaseUrlFaults(text: string): string[] {
       ? []
       : [`has ${name}=${given(name)}; allowed are ${allowed.join(', ')}`];
   return [
+    ...misreadPassword(new URL(text)),
+    ...placeFaults(new URL(text)),
+    ...unknownSslParameters([...searchParams.keys()]),
     ...oneOf('sslmode', SSL_MODES),
     ...oneOf('sslnegotiation', ['postgres', 'direct']),
     ...oneOf('ssl_min_protocol_version', TLS_VERSIONS),
@@ -83,6 +124,44 @@ export function databaseUrlFaults(text: string): string[] {
     ...UNSUPPORTED.filter(given).map((name) => `has ${name}, which Lapse does not support`),
     ...contradictions(given),
     ...FILES.flatMap((name) => fileFaults(name, given(name))),
+  ];
+}
+
+/** A character of the password that ends the part of the URL in which it stands. */
+function misreadPassword({ hash, pathname, searchParams }: URL): string[] {
+  if (hash !== '') {
+    return [`has a "#", and what follows it would be lost; ${ENCODING}`];
+  }
+  const database = pathname.slice(1);
+  const odd = ['@', '/'].find((character) => database.includes(character));
+  if (odd !== undefined) {
+    return [`is misread: the name of the database has a "${odd}"; ${ENCODING}`];
+  }
+  return [...searchParams.keys()].some((name) => name.includes('@'))
+    ? [`is misread: the name of a parameter has an "@"; ${ENCODING}`]
+    : [];
+}
+
+function placeFaults({ port, searchParams }: URL): string[] {
+  const ports = [port, searchParams.get('port') ?? ''].filter((text) => text !== '');
+  return [
+    ...(searchParams.get('host')?.includes(',') ? [SEVERAL_HOSTS] : []),
+    ...ports
+      .filter((text) => !/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535)
+      .map((text) => `has port=${text}; allowed are whole numbers from 1 to 65535`),
+  ];
+}
+
+function unknownSslParameters(names: readonly string[]): string[] {
+  const ours = names.filter((name) => /^ssl/i.test(name));
+  const unknown = ours.filter((name) => !SSL_PARAMETERS.includes(name));
+  const repeated = ours.filter((name, at) => SSL_PARAMETERS.includes(name) && ours.indexOf(name) < at);
+  return [
+    ...unknown.map((name) => {
+      const nearest = nearestName(name, SSL_PARAMETERS);
+      return `has ${name}, which is not a parameter of a PostgreSQL URL${nearest ? `; did you mean ${nearest}?` : ''}`;
+    }),
+    ...[...new Set(repeated)].map((name) => `has ${name} more than once`),
   ];
 }
 

@@ -78,9 +78,9 @@ export class TlsNotOfferedError extends DatabaseTlsError {
 
 /** A certificate or key that the URL names can't be used. */
 export class TlsFileError extends DatabaseTlsError {
-  constructor(reason: string, cause: unknown) {
+  constructor(reason: string, cause?: unknown) {
     super(
-      `${reason} (${messageOf(cause)})`,
+      cause === undefined ? reason : `${reason} (${messageOf(cause)})`,
       'check the files that sslrootcert, sslcert, sslkey and sslcrl name',
       cause,
     );

@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { TlsSettings } from '../config/database-address.js';
 import { hideLibpqVariables } from '../config/libpq-variables.js';
 import { DatabaseTlsError, TlsNotOfferedError } from './database.errors.js';
-import { isTlsFailure, readTlsFiles, tlsRemedy } from './tls.js';
+import { isTlsFailure, readTlsFiles, tlsReason, tlsRemedy } from './tls.js';
 
 export interface PostgresClientConfig extends pg.ClientConfig {
   /** The certificate files, and what the errors say about TLS. */
@@ -12,8 +12,8 @@ export interface PostgresClientConfig extends pg.ClientConfig {
 
 type Done = (error: Error | null, client?: PostgresClient) => void;
 
-/** The first byte of a server that is asked for TLS and agrees. */
-const YES = 'S'.charCodeAt(0);
+/** The answer of a server that is asked for TLS and has none. Anything else than this and "S" is no server, or one in trouble. */
+const NO = 'N'.charCodeAt(0);
 
 /**
  * The driver's client, with three differences: no environment variable of libpq has an effect on it, certificate files are
@@ -49,7 +49,7 @@ export class PostgresClient extends pg.Client {
     let isRefused = false;
     if (this.ssl && !this.tls?.direct) {
       this.connection.stream.once('data', (answer: Buffer) => {
-        isRefused = answer[0] !== YES;
+        isRefused = answer[0] === NO;
       });
     }
     super.connect((error: Error | null) => {
@@ -68,12 +68,10 @@ export class PostgresClient extends pg.Client {
     }
   }
 
-  private explained(error: Error & { code?: unknown; reason?: string }): Error {
+  private explained(error: Error & { code?: unknown }): Error {
     if (!this.ssl || !isTlsFailure(error)) {
       return error;
     }
-    // The message of an error of OpenSSL has several lines, with memory addresses.
-    const reason = `${error.reason ?? error.message} (${error.code})`;
-    return new DatabaseTlsError(reason, tlsRemedy(String(error.code), this.tls?.mode ?? 'require'), error);
+    return new DatabaseTlsError(tlsReason(error), tlsRemedy(String(error.code), this.tls?.mode ?? 'require'), error);
   }
 }

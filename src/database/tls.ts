@@ -39,6 +39,10 @@ export function readTlsFiles(options: ConnectionOptions, tls: TlsSettings): void
     crl: read('sslcrl', tls.crlFile),
     passphrase: tls.keyPassphrase,
   };
+  if (files.ca !== undefined && !/^-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/m.test(files.ca)) {
+    // OpenSSL would take it for an empty list, and the error would blame the certificate of the server.
+    throw new TlsFileError(`sslrootcert=${tls.rootCertFile} has no certificate in PEM`);
+  }
   const given = Object.fromEntries(Object.entries(files).filter(([, value]) => value !== undefined));
   try {
     createSecureContext(given);
@@ -54,10 +58,16 @@ export function isTlsFailure(error: Error & { code?: unknown }): boolean {
   const { code } = error;
   return (
     typeof code === 'string' &&
-    (/^ERR_(SSL|TLS|OSSL)_/.test(code) ||
+    (/^ERR_(SSL|TLS|OSSL)_|^EPROTO$/.test(code) ||
       // OpenSSL's names for what is wrong with a certificate share the field with system errors and SQLSTATEs.
       (/^(?!ERR_)[A-Z_]{7,}$/.test(code) && !('syscall' in error) && !(code in constants.errno)))
   );
+}
+
+/** What OpenSSL says, without its addresses and source lines: of "error:0A00042E:SSL routines:read:alert:file:1:" the alert. */
+export function tlsReason(error: Error & { code?: unknown; reason?: string }): string {
+  const [, fromMessage] = /error:[0-9A-F]+:[^:]*:[^:]*:([^:]+)/.exec(error.message) ?? [];
+  return `${error.reason ?? fromMessage ?? error.message} (${error.code})`;
 }
 
 /** What a person can do about it; the code is Node's. */
@@ -74,6 +84,9 @@ export function tlsRemedy(code: string, mode: string): string {
     case 'CERT_HAS_EXPIRED':
     case 'CERT_NOT_YET_VALID':
       return 'have the certificate renewed, and check the clocks';
+    case 'EPROTO':
+    case 'ERR_SSL_NO_PROTOCOLS_AVAILABLE':
+      return 'check ssl_min_protocol_version and ssl_max_protocol_version, here and on the server';
     default:
       return 'check the certificate of the server, and sslmode, sslrootcert, sslcert and sslkey';
   }

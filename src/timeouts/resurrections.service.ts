@@ -60,7 +60,9 @@ export class ResurrectionsService implements OnModuleInit {
           break;
         }
         // Nobody waits for this, while the host and a sweep may be using the same rows.
-        await delay(PAUSE_FACTOR * (performance.now() - startedAt), undefined, signal ? { signal } : {}).catch(() => undefined);
+        await delay(PAUSE_FACTOR * (performance.now() - startedAt), undefined, signal ? { signal } : {}).catch(
+          () => undefined,
+        );
       }
     } finally {
       // Each batch is recorded for good, so it is reported even if a later one fails.

@@ -15,7 +15,10 @@ export interface Ended {
   stderr: string;
 }
 
-/** A command as a user starts it: the built program, with an environment that holds nothing but what is given. */
+/**
+ * A command as a user starts it: the built program, with an environment that holds nothing but what is given, and `PORT=0`
+ * unless it is given: the usual port may be taken on the machine that runs the tests.
+ */
 export class Command {
   stdout = '';
   stderr = '';
@@ -35,9 +38,9 @@ export class Command {
     return Command.spawn(process.execPath, [PROGRAM, ...args], environment);
   }
 
-  /** With a terminal for standard output and standard error, which come as one. */
-  static startInTerminal(args: readonly string[], environment: Record<string, string>): Command {
-    const line = [process.execPath, PROGRAM, ...args].join(' ');
+  /** With a terminal of so many columns for standard output and standard error, which come as one. */
+  static startInTerminal(args: readonly string[], environment: Record<string, string>, columns = 80): Command {
+    const line = [`stty cols ${columns};`, process.execPath, PROGRAM, ...args].join(' ');
     return Command.spawn('script', ['--quiet', '--return', '--command', line, '/dev/null'], environment);
   }
 
@@ -56,7 +59,7 @@ export class Command {
   }
 
   private static spawn(program: string, args: readonly string[], environment: Record<string, string>): Command {
-    const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...environment };
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...environment };
     return new Command(spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 }

@@ -2,7 +2,6 @@ import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +9,7 @@ import pg from 'pg';
 import { ServerAccount } from '../../src/database/embedded-postgres/account.js';
 import { findPostgresBinaries } from '../../src/database/embedded-postgres/binaries.js';
 import { eventually } from './eventually.js';
+import { freePort } from './free-port.js';
 
 const DEBIAN_15 = '/usr/lib/postgresql/15/bin';
 
@@ -96,15 +96,6 @@ export function inShell(
 ): Promise<{ stdout: string; stderr: string }> {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...environment };
   return promisify(execFile)('bash', ['-c', script], { env });
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Accepting is not yet being ready: a server that is starting up says so with SQLSTATE 57P03. */

@@ -1,3 +1,4 @@
+import { addressCheck } from './address.check.js';
 import type { Check } from './check.js';
 import { clockCheck } from './clock.check.js';
 import { conversationsCheck } from './conversations.check.js';
@@ -24,4 +25,5 @@ export const CHECKS: readonly Check[] = [
   clockCheck,
   locksCheck,
   scheduleCheck,
+  addressCheck,
 ];

@@ -1,3 +1,4 @@
+import { describeServer, parseDatabaseUrl } from '../../config/database-address.js';
 import { queryRow, RECORD_LIMITS } from '../../database/short-transaction.js';
 import type { Database } from './check.js';
 import { type Outcome, ok } from './finding.js';
@@ -9,7 +10,7 @@ export async function lookAtConnection({ configuration, dataSource }: Database):
     RECORD_LIMITS,
     'SELECT current_database() AS database, current_user AS role',
   );
-  const { host } = new URL(configuration.databaseUrl);
+  const server = describeServer(parseDatabaseUrl(configuration.databaseUrl));
   const whose = configuration.embedded ? `, Lapse's own under ${configuration.dataDirectory}` : '';
-  return ok(`database "${database}" on ${host} as role "${role}"${whose}`);
+  return ok(`database "${database}" on ${server} as role "${role}"${whose}`);
 }

@@ -9,7 +9,10 @@ import { WILL_BE_CREATED } from './watched-table.check.js';
 const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
 const COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];
 
-/** Only pending approvals need it: everything else works without. */
+/** Pending approvals need it, and executions that are searched by `userId`: everything else works without. */
+const WITHOUT = 'pending approvals, and executions by "userId", are answered with 503';
+const NOT_NEEDED = 'nothing else needs it';
+
 export const conversationsCheck: Check = {
   name: 'conversations',
   needs: 'database',
@@ -21,21 +24,18 @@ export const conversationsCheck: Check = {
       return faults.length === 0
         ? ok(`${table} can be read`)
         : warn(
-            `${table}: ${faults.join('; ')}: pending approvals are answered with 503`,
-            'let it have the columns of the reference host; without pending approvals nothing needs it',
+            `${table}: ${faults.join('; ')}: ${WITHOUT}`,
+            `let it have the columns of the reference host; ${NOT_NEEDED}`,
           );
     } catch (error) {
       if (sqlStateOf(error) === undefined) {
         throw error;
       }
-      const seen = `${table} can't be read (${messageOf(error)}): pending approvals are answered with 503`;
+      const seen = `${table} can't be read (${messageOf(error)}): ${WITHOUT}`;
       if (sqlStateOf(error) === INSUFFICIENT_PRIVILEGE) {
         return warn(seen, `let its owner run: GRANT SELECT ON ${table} TO <the role of DATABASE_URL>;`);
       }
-      return warn(
-        seen,
-        configuration.createWatchedTables ? WILL_BE_CREATED : 'without pending approvals nothing needs it',
-      );
+      return warn(seen, configuration.createWatchedTables ? WILL_BE_CREATED : NOT_NEEDED);
     }
   },
 };

@@ -2,13 +2,14 @@ import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { ConfigurationInvalidError } from '../../config/configuration.errors.js';
 import { type Configuration, readConfiguration } from '../../config/configuration.js';
+import { describeServer, parseDatabaseUrl } from '../../config/database-address.js';
 import { dataSourceOptions } from '../../database/data-source-options.js';
 import { DatabasePasswordMissingError, DatabaseTlsError, messageOf } from '../../database/database.errors.js';
 import { EmbeddedPostgresMissingError } from '../../database/embedded-postgres/embedded-postgres.errors.js';
 import { rehearseMigration } from '../../database/migrate.js';
 import { inspectWatchedTable, type WatchedTable } from '../../executions/watched-table.js';
 import { CommandLogger } from '../command-logger.js';
-import type { CommandRun } from '../command-run.js';
+import type { PartsToStop } from '../command-run.js';
 import { withServer } from '../embedded-server.js';
 import type { Check, Database, MigrationRehearsal } from './check.js';
 import { CHECKS } from './checks.js';
@@ -30,12 +31,14 @@ interface Found {
 /**
  * Looks at everything that Lapse stands on, without an application, which wouldn't start where something is missing.
  * Goes as far as it can: what can't be looked at is said to be skipped.
+ *
+ * @param variables of the environment; those of this process unless given.
  */
-export async function* examine(run: CommandRun): AsyncGenerator<Finding> {
+export async function* examine(run: PartsToStop, variables?: NodeJS.ProcessEnv): AsyncGenerator<Finding> {
   Logger.overrideLogger(new CommandLogger());
   let given: Configuration;
   try {
-    given = readConfiguration();
+    given = readConfiguration(variables);
   } catch (error) {
     if (!(error instanceof ConfigurationInvalidError)) {
       throw error;
@@ -52,7 +55,7 @@ export async function* examine(run: CommandRun): AsyncGenerator<Finding> {
   }
 }
 
-async function connect(found: Found, run: CommandRun): Promise<Outcome> {
+async function connect(found: Found, run: PartsToStop): Promise<Outcome> {
   const { embedded } = found.configuration;
   try {
     found.configuration = await withServer(found.configuration, run);
@@ -73,7 +76,7 @@ async function connect(found: Found, run: CommandRun): Promise<Outcome> {
     if (cause instanceof DatabaseTlsError || cause instanceof DatabasePasswordMissingError) {
       return fail(cause.message, `correct DATABASE_URL: ${cause.remedy}`);
     }
-    const where = embedded ? '' : `${new URL(found.configuration.databaseUrl).host}: `;
+    const where = embedded ? '' : `${describeServer(parseDatabaseUrl(found.configuration.databaseUrl))}: `;
     const remedy = embedded
       ? 'see the message; or set DATABASE_URL'
       : 'check that the server runs and can be reached from here, and host, database, role and password in DATABASE_URL';

@@ -1,3 +1,4 @@
+import { describeServer, parseDatabaseUrl } from '../../config/database-address.js';
 import { lockSettings } from '../../database/lock-settings.js';
 import { LockConnections } from '../../locks/lock-connections.js';
 import { proveLocks } from '../../locks/lock-proof.js';
@@ -18,8 +19,10 @@ export const locksCheck: Check = {
     const variable = lockDatabaseUrl === databaseUrl ? 'DATABASE_URL' : 'LAPSE_LOCK_DATABASE_URL';
     try {
       await proveLocks(lockDatabaseUrl, connections);
-      const { host, pathname } = new URL(lockDatabaseUrl);
-      return ok(`advisory locks are kept for a transaction on ${host}${pathname} (${variable})`);
+      const { database, ...address } = parseDatabaseUrl(lockDatabaseUrl);
+      return ok(
+        `advisory locks are kept for a transaction in "${database}" on ${describeServer(address)} (${variable})`,
+      );
     } catch (error) {
       if (error instanceof LocksUnreliableError) {
         return fail(

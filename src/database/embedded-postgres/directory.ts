@@ -140,14 +140,15 @@ export function pgDataIn(dataDirectory: string): string {
   return join(resolve(dataDirectory), 'postgres');
 }
 
-/** False where it exists already. */
+/** False if it exists already. @throws PostgresStartFailedError if it is a file */
 async function createFolder(path: string): Promise<boolean> {
   try {
     await mkdir(path, { mode: 0o700 });
     return true;
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return false;
-    throw error;
+    if (!hasCode(error, 'EEXIST')) throw error;
+    if (!(await stat(path)).isDirectory()) throw new PostgresStartFailedError(path, 'it is a file, not a folder');
+    return false;
   }
 }
 
