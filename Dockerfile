@@ -3,12 +3,12 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The tools that come as optional packages, and PostgreSQL itself, are for development.
-RUN npm ci --omit=optional --ignore-scripts
+# The optional packages (PostgreSQL itself among them) and the benchmark's workspace are for development.
+RUN npm ci --workspaces=false --omit=optional --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+RUN npm ci --workspaces=false --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-slim
 ENV NODE_ENV=production

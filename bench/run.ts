@@ -13,6 +13,7 @@ import { neighbours } from './measures/neighbours.js';
 import { reads } from './measures/reads.js';
 import { replicas } from './measures/replicas.js';
 import { search } from './measures/search.js';
+import { sizes } from './measures/sizes.js';
 import { start } from './measures/start.js';
 import { timeliness } from './measures/timeliness.js';
 import { Report } from './report/report.js';
@@ -36,6 +37,7 @@ const MEASURES = {
   access,
   reads,
   aftermath,
+  sizes,
 };
 
 const { values: options } = parseArgs({

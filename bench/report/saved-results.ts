@@ -6,12 +6,26 @@ import { claimsOf, tableOf } from './tables.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const BENCH_README = fileURLToPath(new URL('../README.md', import.meta.url));
-const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+const SIZING = fileURLToPath(new URL('../../docs/sizing.md', import.meta.url));
 
-/** Of these the README tells what we claim; of all of them, the page beside this folder. */
-const IN_README = ['drain', 'search', 'growth', 'neighbours', 'timeliness', 'memory', 'start'];
-/** The order of the page; what is measured for other pages comes last. */
-const ORDER = [...IN_README, 'replicas', 'http', 'idle', 'locks', 'access', 'reads', 'aftermath'];
+/** The order of the page. */
+const ORDER = [
+  'drain',
+  'search',
+  'growth',
+  'neighbours',
+  'timeliness',
+  'memory',
+  'start',
+  'replicas',
+  'http',
+  'idle',
+  'locks',
+  'access',
+  'reads',
+  'aftermath',
+  'sizes',
+];
 
 /** Keeps the result of a measure in place of its last one. */
 export async function save(result: Result): Promise<void> {
@@ -19,21 +33,24 @@ export async function save(result: Result): Promise<void> {
   await writeFile(`${RESULTS}${result.measure}.json`, `${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** Draws the pictures, and brings the documents up to date with the results that are kept. */
+/** Draws the pictures, and updates the page with the saved results. */
 export async function render(): Promise<void> {
   for (const [file, text] of await rendered()) {
     await writeFile(file, text);
   }
 }
 
-/** @returns pictures, and documents with their tables, as they follow from the results that are kept. */
+/** @returns the pictures, and the page with its tables, as the saved results give them. */
 export async function rendered(): Promise<[file: string, text: string][]> {
   const results = await savedResults();
-  const told = results.map((result) => `### ${result.measure}\n\n${tableOf(result)}`).join('\n\n');
-  const claims = claimsOf(results.filter(({ measure }) => IN_README.includes(measure)));
+  const sizes = results.filter(({ measure }) => measure === 'sizes');
+  const parts = [
+    `### All targets\n\n${claimsOf(results)}`,
+    ...results.map((result) => `### ${result.measure}\n\n${tableOf(result)}`),
+  ];
   return [
-    [BENCH_README, await withPart(BENCH_README, told)],
-    [README, await withPart(README, claims)],
+    [BENCH_README, await withPart(BENCH_README, parts.join('\n\n'))],
+    [SIZING, await withPart(SIZING, sizes.map(tableOf).join('\n\n'))],
     ...results.flatMap((result) =>
       Object.entries(picturesOf(result)).map(([name, picture]): [string, string] => [RESULTS + name, picture]),
     ),
@@ -46,7 +63,7 @@ async function savedResults(): Promise<Result[]> {
   return (await Promise.all(results)).sort((a, b) => ORDER.indexOf(a.measure) - ORDER.indexOf(b.measure));
 }
 
-/** The text of a file with what stands between its two marks replaced. @throws where it has no marks. */
+/** The text of a file with the part between its two marks replaced. @throws if it has no marks. */
 async function withPart(file: string, part: string): Promise<string> {
   const text = await readFile(file, 'utf8');
   const [before, rest] = text.split('<!-- results -->\n');

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ADMIN_KEY } from './lapse.js';
 
 const STARTS_WITHIN_MS = 60_000;
-const POLL_MS = 20;
+const POLL_MS = 250;
 
 /** The built service in a process of its own, as the container runs it. */
 export class Service {

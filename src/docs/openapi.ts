@@ -33,6 +33,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .setTitle('Lapse')
     .setDescription(DESCRIPTION)
     .setVersion('1')
+    .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
     .addBearerAuth({ type: 'http', bearerFormat: 'API key', description: 'An API key, or LAPSE_ADMIN_KEY' }, 'key')
     .addBearerAuth(

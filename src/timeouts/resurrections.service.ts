@@ -7,8 +7,11 @@ import { Housekeeping } from '../sweeps/housekeeping.service.js';
 import { type Resurrection, ResurrectionsRepository } from './resurrections.repository.js';
 
 /** Timeouts that one statement examines, and statements of one look; the next look continues there. */
-const BATCH_SIZE = 5_000;
-const MAX_BATCHES = 20;
+const BATCH_SIZE = 1_000;
+const MAX_BATCHES = 100;
+
+/** After each statement it pauses for this many times as long, so that it uses a tenth of one connection at most. */
+const PAUSE_FACTOR = 9;
 
 /** How many executions the warning of one look names. */
 const MAX_EXAMPLES = 10;
@@ -56,8 +59,8 @@ export class ResurrectionsService implements OnModuleInit {
         if (found.looked < BATCH_SIZE) {
           break;
         }
-        // Half of the time is the host's: nobody waits for this.
-        await delay(performance.now() - startedAt, undefined, signal ? { signal } : {}).catch(() => undefined);
+        // Nobody waits for this, while the host and a sweep may be using the same rows.
+        await delay(PAUSE_FACTOR * (performance.now() - startedAt), undefined, signal ? { signal } : {}).catch(() => undefined);
       }
     } finally {
       // Each batch is recorded for good, so it is reported even if a later one fails.
