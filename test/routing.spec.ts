@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.js';
 import { sendExactly } from './support/exact-request.js';
 import { ADMIN_KEY, CRON_SECRET, Lapse } from './support/lapse.js';
 import { routesOf } from './support/routes.js';
@@ -107,6 +108,10 @@ test('HEAD is answered as GET without a body, needs a credential as well, and ne
   expect((await lapse.get(`/v1/sweeps/${id}`)).body.status).toBe('running');
   await lapse.post(`/v1/sweeps/${id}/cancel`);
   await host.speedUp();
+  await eventually(
+    async () => (await lapse.get(`/v1/sweeps/${id}`)).body.status,
+    (status) => status === 'cancelled',
+  );
 
   await host.clear();
   await host.suspendMany(1, 31);
