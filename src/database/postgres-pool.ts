@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { TlsSettings } from '../config/database-address.js';
-import { DatabaseTlsError } from './database.errors.js';
+import { DatabaseTlsError, TlsNotOfferedError } from './database.errors.js';
 import { PostgresClient } from './postgres-client.js';
 import { sqlStateOf } from './sql-state.js';
 import { tlsOptions } from './tls.js';
@@ -42,7 +42,9 @@ export class PostgresPool extends pg.Pool {
         if (second) {
           this.clientOptions.ssl = ssl;
         }
-        done(second && isAboutTls(second) ? first : second, ...connected);
+        // That TLS is not offered explains nothing once the server has answered without it.
+        const isFirstTheReason = !(first instanceof TlsNotOfferedError) && second && isAboutTls(second);
+        done(isFirstTheReason ? first : second, ...connected);
       });
     });
     return undefined;
