@@ -1,19 +1,19 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { userInfo } from 'node:os';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Ended, runOn } from './command-client.js';
 import type { Host } from './host.js';
 
+export type { Ended } from './command-client.js';
+
 const PROGRAM = 'dist/cli.js';
+const SERVER_PROGRAM = 'dist/test/support/command-server.js';
 
 /** Who a command says that it is. */
 export const ME = `cli:${userInfo().username}`;
-
-/** What a command left behind. */
-export interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
 
 /**
  * A command as a user starts it: the built program, with an environment that holds nothing but what is given, and `PORT=0`
@@ -44,9 +44,15 @@ export class Command {
     return Command.spawn('script', ['--quiet', '--return', '--command', line, '/dev/null'], environment);
   }
 
-  /** To its end. */
-  static run(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
-    return Command.start(args, environment).ended();
+  /**
+   * To its end. With a database, on the server of commands, which has loaded the program already; a command without one
+   * may start a PostgreSQL, and needs a process.
+   */
+  static async run(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
+    if (!environment.DATABASE_URL) {
+      return Command.start(args, environment).ended();
+    }
+    return runOn(await commandServer(), { args, environment: environmentOf(environment) });
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -59,9 +65,33 @@ export class Command {
   }
 
   private static spawn(program: string, args: readonly string[], environment: Record<string, string>): Command {
-    const env = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...environment };
-    return new Command(spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    return new Command(spawn(program, args, { env: environmentOf(environment), stdio: ['ignore', 'pipe', 'pipe'] }));
   }
+}
+
+function environmentOf(environment: Record<string, string>): Record<string, string> {
+  const { PATH = '', HOME = '' } = process.env;
+  return { PATH, HOME, PORT: '0', ...environment };
+}
+
+/** Where the test files of one Jest worker, which have modules of their own, find the server that they share. */
+const SERVER = Symbol.for('lapse.command-server');
+
+/** The socket of the server of commands of this process, which ends with it. */
+export function commandServer(): Promise<string> {
+  const shared = process as { [SERVER]?: Promise<string> };
+  shared[SERVER] ??= startServer();
+  return shared[SERVER];
+}
+
+async function startServer(): Promise<string> {
+  const socket = join(await mkdtemp(join(tmpdir(), 'lapse-commands-')), 'socket');
+  const server = fork(SERVER_PROGRAM, [socket], { execArgv: ['--enable-source-maps'] });
+  await once(server, 'message');
+  server.unref();
+  server.channel?.unref();
+  process.once('exit', () => rmSync(dirname(socket), { recursive: true, force: true }));
+  return socket;
 }
 
 /** Who did what, oldest first. */

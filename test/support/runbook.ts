@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { expect } from '@jest/globals';
+import { commandServer } from './command-line.js';
 
 /** A block of code of the page. */
 interface Block {
@@ -40,6 +41,7 @@ const SETUP = 'Before you begin';
 const STAND_INS = `
   kubectl() { [ "$1 $2 $3" = 'exec deploy/lapse --' ] && shift 3 && "$@"; }
   docker() { [ "$1 $2" = 'exec lapse' ] && shift 2 && "$@"; }
+  node() { if [ "$1" = dist/cli.js ]; then shift; command node dist/test/support/command-client.js "$@"; else command node "$@"; fi; }
   command -v psql > /dev/null || psql() { node dist/test/support/psql.js "$@"; }`;
 
 /** Times and durations differ from run to run, as does how a table is drawn around what it holds. */
@@ -112,7 +114,7 @@ export class Runbook {
   }
 
   /** In which what the page says to paste first was pasted. */
-  private inShell(script: string, environment: Record<string, string>): Promise<Ended> {
+  private async inShell(script: string, environment: Record<string, string>): Promise<Ended> {
     const { url, databaseUrl, adminKey } = this.place;
     const setup = this.blocks.filter(({ section, text }) => section === SETUP && !/kubectl|docker/.test(text));
     const pasted = withValues(setup.map(({ text }) => text).join('\n'), {
@@ -125,6 +127,7 @@ export class Runbook {
       HOME,
       DATABASE_URL: databaseUrl,
       LAPSE_ADMIN_KEY: adminKey,
+      COMMAND_SERVER: await commandServer(),
       ...environment,
     };
     const args = ['-c', ['set -o pipefail', STAND_INS, pasted, script].join('\n')];
