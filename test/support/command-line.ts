@@ -45,11 +45,11 @@ export class Command {
   }
 
   /**
-   * To its end. With a database, on the server of commands, which has loaded the program already; a command without one
-   * may start a PostgreSQL, and needs a process.
+   * To its end. With a database, on the server of commands, which has loaded the program already; a command without one,
+   * which may start a PostgreSQL, or with options of Node.js needs a process.
    */
   static async run(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
-    if (!environment.DATABASE_URL) {
+    if (!environment.DATABASE_URL || environment.NODE_OPTIONS) {
       return Command.start(args, environment).ended();
     }
     return runOn(await commandServer(), { args, environment: environmentOf(environment) });
