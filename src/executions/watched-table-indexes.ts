@@ -40,11 +40,11 @@ const LIMITS: TransactionLimits = { statementTimeout: 10_000, lockTimeout: 1_000
 
 /**
  * Leaves the planner nothing but an index, if one serves: on a small table it would read the whole, whatever indexes there
- * are. Sorting stays allowed, so that of several partitions only that one sorts which has to.
+ * are.
  */
 const PLAN_SETTINGS = `
   SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_tidscan = off;
-  SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_sort = on;
+  SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on;
   SET LOCAL enable_partition_pruning = on; SET LOCAL max_parallel_workers_per_gather = 0`;
 
 const MAX_NAME_LENGTH = 63;
@@ -94,7 +94,7 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
     const missing: MissingIndex[] = [];
     for (const sweep of SWEEPS) {
       const commands: string[] = [];
-      for (const relation of unservedRelations(await this.planOf(sweep))) {
+      for (const relation of await this.unservedBy(sweep)) {
         commands.push(...(await this.commandsFor(relation, sweep)));
       }
       if (commands.length > 0) {
@@ -105,15 +105,31 @@ export class WatchedTableIndexes implements OnApplicationBootstrap {
   }
 
   /**
+   * The tables and partitions that are read without an index in the order of the sweep, whether sorting is allowed or not.
+   * If it is, PostgreSQL sorts only the partitions for which it has to, but also the few rows of another index if that is
+   * cheaper. If it is not, it uses the index that serves, but for one partition without any it may sort all.
+   */
+  private async unservedBy(sweep: Sweep): Promise<Relation[]> {
+    const sorted = unservedRelations(await this.planOf(sweep, 'on'));
+    if (sorted.length === 0) {
+      return [];
+    }
+    const unsorted = unservedRelations(await this.planOf(sweep, 'off'));
+    return sorted.filter(({ schema, name }) =>
+      unsorted.some((other) => other.schema === schema && other.name === name),
+    );
+  }
+
+  /**
    * Of the search of a sweep: see OverdueExecutionsRepository. That of one tenant is asked for in the order of all tenants:
    * with a tenant given, an index that begins with another column would seem to do, and be walked through all tenants.
    */
-  private async planOf({ columns }: Sweep): Promise<PlanNode> {
+  private async planOf({ columns }: Sweep, sorting: 'on' | 'off'): Promise<PlanNode> {
     const { watched } = this;
     const start = columns.map((column) => (column === 'updated_at' ? watched.asUpdatedAt('to_timestamp(0)') : `''`));
     const sorted = columns.map((column) => `e.${column}`).join(', ');
     const [row] = await queryAll<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(this.dataSource, LIMITS, [
-      [PLAN_SETTINGS],
+      [`${PLAN_SETTINGS}; SET LOCAL enable_sort = ${sorting}`],
       [
         `EXPLAIN (FORMAT JSON, VERBOSE)
          SELECT FROM ${watched.name} e
