@@ -5,7 +5,7 @@ import type { Configuration } from './config/configuration.js';
 import { describeServer, parseDatabaseUrl } from './config/database-address.js';
 import { formatDuration } from './config/duration.js';
 import { readLogSettings } from './config/log-settings.js';
-import { lapseVersion } from './config/version.js';
+import { LAPSE_VERSION } from './config/version.js';
 import { messageOf } from './database/database.errors.js';
 import { queryRow, RECORD_LIMITS } from './database/short-transaction.js';
 import { LateApprovalGuard } from './timeouts/late-approval-guard.service.js';
@@ -37,7 +37,7 @@ async function startLine(app: INestApplication, url: string, configuration: Conf
   return [
     `Listening on ${url}`,
     ...(docs ? [`Swagger UI at ${url}/docs`] : []),
-    `version ${lapseVersion()}`,
+    `version ${LAPSE_VERSION}`,
     await describeDatabase(app.get(DataSource), configuration),
     ...(embedded ? [`data directory ${dataDirectory}`] : []),
     `schema "${schema}"`,

@@ -244,16 +244,6 @@ test('a wrong password ends the boot at once, without the password in the messag
   await expect(boot).rejects.not.toThrow(/hunter2/);
 });
 
-test('a role that may not log in is named, not the TLS that the server does not offer either', async () => {
-  const { url } = await emptyDatabase();
-  await onServer(`CREATE ROLE lapse_shut PASSWORD 'shut'`);
-  cleanups.splice(0, 0, () => onServer('DROP ROLE lapse_shut'));
-  const shut = new URL(url);
-  shut.username = 'lapse_shut';
-  shut.password = 'shut';
-  await expect(startLapse(shut.href)).rejects.toThrow(/lapse_shut.* not permitted to log in/);
-});
-
 test('a server that is away at boot is waited for', async () => {
   const { url, sql } = await emptyDatabase();
   await sql(table('timestamp'));

@@ -144,6 +144,11 @@ describe('sslmode means what it means to libpq', () => {
     }
   });
 
+  test('a role that may not log in is named, not the TLS that the server does not offer either', async () => {
+    await plain.run(plain.url(), 'CREATE ROLE lapse_shut');
+    expect(await encrypted(plain.url('lapse_shut'))).toMatch(/lapse_shut.* not permitted to log in/);
+  });
+
   test('verify-full accepts the name that is in the certificate', async () => {
     const url = server.url('postgres', 'postgres', `sslmode=verify-full&${root()}`).replace('127.0.0.1', 'localhost');
     expect(await encrypted(url)).toBe(true);

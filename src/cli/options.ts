@@ -1,15 +1,11 @@
 import type { ClassConstructor } from 'class-transformer';
-import { formatDuration, milliseconds, parseDuration } from '../config/duration.js';
+import { MAX_TIMEOUT, MIN_TIMEOUT, wholeSeconds, wholeSecondsAllowed } from '../config/duration.js';
 import { InputPipe } from '../http/input.pipe.js';
 import { type InputFault, InvalidInputError } from '../http/problem.error.js';
 import { OptionsInvalidError } from './cli.errors.js';
 
-/** What LAPSE_APPROVAL_TIMEOUT may be, and what the API takes in seconds. */
-const SHORTEST_MS = milliseconds('1s');
-const LONGEST_MS = milliseconds('3650d');
-
-/** Whole seconds, as LAPSE_APPROVAL_TIMEOUT is written. */
-export const DURATION_ALLOWED = `a duration of whole seconds from ${formatDuration(SHORTEST_MS)} to ${formatDuration(LONGEST_MS)}, such as 90s, 30m or 2h`;
+/** As LAPSE_APPROVAL_TIMEOUT is written; the API takes seconds. */
+export const DURATION_ALLOWED = wholeSecondsAllowed(MIN_TIMEOUT, MAX_TIMEOUT);
 
 type Words<T> = Partial<Record<keyof T & string, string>>;
 
@@ -58,8 +54,7 @@ export function numberIn(text: string | undefined): number | string | undefined 
 
 /** Whole seconds where the text is a duration that is allowed; any other text as it is, for the check to refuse. */
 export function secondsIn(text: string | undefined): number | string | undefined {
-  const ms = parseDuration(text ?? '') ?? Number.NaN;
-  return ms % 1000 === 0 && ms >= SHORTEST_MS && ms <= LONGEST_MS ? ms / 1000 : text;
+  return wholeSeconds(text ?? '', MIN_TIMEOUT, MAX_TIMEOUT) ?? text;
 }
 
 function faultText(

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { lapseVersion } from '../config/version.js';
+import { LAPSE_VERSION } from '../config/version.js';
 import { addDoctorCommand } from './doctor.command.js';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.js';
 import { addGuardCommand } from './guard.command.js';
@@ -65,7 +65,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
 function program(): Command {
   const lapse = new Command('lapse')
     .description('Times out workflow executions that waited too long for a person’s approval.')
-    .version(lapseVersion(), '-V, --version', 'show the version')
+    .version(LAPSE_VERSION, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help, also of each command')
     .helpCommand('help [command]', 'show help of a command')
     .addHelpText('after', HELP)

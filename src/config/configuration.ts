@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { plainToInstance } from 'class-transformer';
-import { getMetadataStorage, type ValidationError, validateSync } from 'class-validator';
+import { type ValidationError, validateSync } from 'class-validator';
 import { ConfigurationInvalidError } from './configuration.errors.js';
 import { type Duration, milliseconds } from './duration.js';
 import { Environment } from './environment.js';
 import { listed } from './environment.validators.js';
 import { readListenAddress } from './listen-address.js';
-import { nearestName } from './nearest-name.js';
+import { membersOf, nearestName } from './nearest-name.js';
 
 /** What Lapse runs with. Injected by its class; durations are in milliseconds. */
 export class Configuration {
@@ -126,11 +126,7 @@ function describeFault(error: ValidationError): string[] {
 }
 
 function unknownVariable(name: string): string {
-  const known = getMetadataStorage().getTargetValidationMetadatas(Environment, '', false, false);
-  const nearest = nearestName(
-    name,
-    known.map(({ propertyName }) => propertyName),
-  );
+  const nearest = nearestName(name, membersOf(Environment));
   const hint = nearest === undefined ? '' : `did you mean ${nearest}? `;
   return `${name} is not a variable of Lapse; ${hint}The README lists those that are`;
 }

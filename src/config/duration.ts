@@ -15,6 +15,25 @@ export function parseDuration(text: string): number | undefined {
   return match ? Number(match[1]) * MILLISECONDS[match[2] as DurationUnit] : undefined;
 }
 
+/** Bounds of a timeout, wherever one is configured, requested or searched by. */
+export const MIN_TIMEOUT: Duration = '1s';
+export const MAX_TIMEOUT: Duration = '3650d';
+
+/** Completes the sentence "must be …" for what `wholeSeconds` accepts. */
+export function wholeSecondsAllowed(least: Duration, most: Duration): string {
+  return `a duration of whole seconds from ${least} to ${most}, such as 90s, 30m or 2h`;
+}
+
+/**
+ * Reads a duration within bounds.
+ *
+ * @returns seconds, or undefined if the text is no duration, is out of bounds or has a fraction of a second.
+ */
+export function wholeSeconds(text: string, least: Duration, most: Duration): number | undefined {
+  const ms = parseDuration(text) ?? Number.NaN;
+  return ms % 1000 === 0 && ms >= milliseconds(least) && ms <= milliseconds(most) ? ms / 1000 : undefined;
+}
+
 /** Milliseconds of a duration that the compiler has already checked. */
 export function milliseconds(duration: Duration): number {
   const parsed = parseDuration(duration);

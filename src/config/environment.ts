@@ -1,4 +1,5 @@
 import { IsNotEmpty, IsOptional, ValidateIf } from 'class-validator';
+import { MAX_TIMEOUT, MIN_TIMEOUT } from './duration.js';
 import {
   IsDurationText,
   IsHostText,
@@ -31,7 +32,7 @@ export class Environment {
   @IsOptional() @IsSqlName() LAPSE_SCHEMA?: string;
   @IsOptional() @IsSqlName() LAPSE_WATCHED_SCHEMA?: string;
   @IsOptional() @IsSwitch() LAPSE_CREATE_WATCHED_TABLES?: string;
-  @IsOptional() @IsDurationText('1s', '3650d') LAPSE_APPROVAL_TIMEOUT?: string;
+  @IsOptional() @IsDurationText(MIN_TIMEOUT, MAX_TIMEOUT) LAPSE_APPROVAL_TIMEOUT?: string;
   @IsOptional() @IsSchedule() LAPSE_SWEEP_CRON?: string;
   @IsOptional() @IsWholeNumberText(1, 10_000) LAPSE_SWEEP_BATCH_SIZE?: string;
   @IsOptional() @IsDurationText('1s', '1d') LAPSE_SWEEP_TIME_BUDGET?: string;

@@ -3,7 +3,7 @@ import { ValidateBy, type ValidationArguments } from 'class-validator';
 import { CronTime } from 'cron';
 import proxyaddr from 'proxy-addr';
 import { databaseUrlFaults } from './database-address.js';
-import { type Duration, milliseconds, parseDuration } from './duration.js';
+import { type Duration, wholeSeconds, wholeSecondsAllowed } from './duration.js';
 
 /** A check of one environment variable; `allowed` completes the sentence "must be …". */
 function variable(name: string, allowed: string, accepts: (value: string) => boolean, secret = false) {
@@ -48,11 +48,8 @@ export const IsWholeNumberText = (least: number, most: number) =>
 export const IsDurationText = (least: Duration, most: Duration) =>
   variable(
     'isDurationText',
-    `a duration of whole seconds from ${least} to ${most}, such as 90s, 30m or 2h`,
-    (value) => {
-      const ms = parseDuration(value) ?? Number.NaN;
-      return ms % 1000 === 0 && ms >= milliseconds(least) && ms <= milliseconds(most);
-    },
+    wholeSecondsAllowed(least, most),
+    (value) => wholeSeconds(value, least, most) !== undefined,
   );
 
 export const IsSchedule = () =>

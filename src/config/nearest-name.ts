@@ -1,3 +1,4 @@
+import { getMetadataStorage } from 'class-validator';
 import { distance } from 'fastest-levenshtein';
 
 /** Longer names are no typing errors, and comparing takes the product of both lengths. */
@@ -15,6 +16,15 @@ export function nearestName(name: string, known: readonly string[]): string | un
     .filter((found) => found.difference <= MAX_DIFFERENCE)
     .sort((one, other) => one.difference - other.difference);
   return nearest?.candidate;
+}
+
+/** The members that a class validates, inherited ones included; none of anything else. */
+export function membersOf(validated: unknown): string[] {
+  if (typeof validated !== 'function') {
+    return [];
+  }
+  const rules = getMetadataStorage().getTargetValidationMetadatas(validated, '', false, false);
+  return [...new Set(rules.map(({ propertyName }) => propertyName))];
 }
 
 /** From 0 for the same name to 1. `tenant_id`, `Tenant-Id` and `tenantId` are the same; a beginning of a name is like it. */

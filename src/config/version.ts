@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The version of Lapse. */
-export function lapseVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return version;
-}
+/** The version of Lapse, read once. */
+export const LAPSE_VERSION: string = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+).version;

@@ -1,8 +1,6 @@
 import type pg from 'pg';
 import { DatabaseUnreachableError } from './database.errors.js';
-import { PostgresPool, type PostgresPoolConfig } from './postgres-pool.js';
-
-type Done = NonNullable<Parameters<pg.Pool['connect']>[0]>;
+import { type Done, PostgresPool, type PostgresPoolConfig } from './postgres-pool.js';
 
 /**
  * For the server's end of a connection: if our machine vanishes without a word, the server notices within 20 s, not after
@@ -36,24 +34,16 @@ export class ConnectErrorPool extends PostgresPool {
     this.generation += 1;
   }
 
-  override connect(): Promise<pg.PoolClient>;
-  override connect(done: Done): void;
-  override connect(done?: Done): Promise<pg.PoolClient> | undefined {
-    if (!done) {
-      return new Promise((resolve, reject) => {
-        this.connect((error, client) => (error ? reject(error) : resolve(client as pg.PoolClient)));
-      });
-    }
-    super.connect((error, client, release) => {
+  protected override checkOut(done: Done): void {
+    super.checkOut((error, client, release) => {
       if (error) {
         done(new DatabaseUnreachableError(error), client, release);
       } else if (client && this.generations.get(client) !== this.generation) {
         release(true);
-        this.connect(done);
+        this.checkOut(done);
       } else {
         done(undefined, client, release);
       }
     });
-    return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { tlsOptions } from './tls.js';
 
 export type PostgresPoolConfig = pg.PoolConfig & { tls?: TlsSettings | undefined };
 
-type Done = NonNullable<Parameters<pg.Pool['connect']>[0]>;
+export type Done = NonNullable<Parameters<pg.Pool['connect']>[0]>;
 
 /**
  * The driver's pool, of PostgresClients. With `sslmode=prefer` or `allow` it does what libpq does: a connection that fails
@@ -28,9 +28,15 @@ export class PostgresPool extends pg.Pool {
   override connect(done?: Done): Promise<pg.PoolClient> | undefined {
     if (!done) {
       return new Promise((resolve, reject) => {
-        this.connect((error, client) => (error ? reject(error) : resolve(client as pg.PoolClient)));
+        this.checkOut((error, client) => (error ? reject(error) : resolve(client as pg.PoolClient)));
       });
     }
+    this.checkOut(done);
+    return undefined;
+  }
+
+  /** What both forms of `connect` do. */
+  protected checkOut(done: Done): void {
     const { ssl } = this.clientOptions;
     super.connect((first, client, release) => {
       if (!first || !this.hasOtherWay || !isAboutTls(first)) {
@@ -47,7 +53,6 @@ export class PostgresPool extends pg.Pool {
         done(isFirstTheReason ? first : second, ...connected);
       });
     });
-    return undefined;
   }
 
   private get hasOtherWay(): boolean {

@@ -1,9 +1,8 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, UseInterceptors } from '@nestjs/common';
-import { ApiBody, ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Audited, Caller, RequiresCronSecret, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
-import { ConditionalGet } from '../http/conditional-get.interceptor.js';
-import { RawJsonBody } from '../http/raw-json.interceptor.js';
+import { AnswersIfChanged } from '../http/conditional-get.interceptor.js';
 import { RequiredBodyOfPlatform } from '../http/required-body.interceptor.js';
 import {
   CleanupStaleBody,
@@ -53,9 +52,8 @@ export class DropInController {
     summary: "What waits for approval in a conversation of the credential's tenant",
   })
   @HostHeaders({ project: 'optional' })
-  @UseInterceptors(ConditionalGet, RawJsonBody)
+  @AnswersIfChanged()
   @ApiOkResponse({ type: DropInPendingApprovalDto })
-  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
   pendingApprovals(
     @Caller() caller: CallerOfRoute,
     @Param() { conversationId }: ConversationIdParam,

@@ -1,9 +1,8 @@
-import { Controller, Get, Param, UseInterceptors } from '@nestjs/common';
-import { ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Param } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Caller, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
-import { ConditionalGet } from '../http/conditional-get.interceptor.js';
-import { RawJsonBody } from '../http/raw-json.interceptor.js';
+import { AnswersIfChanged } from '../http/conditional-get.interceptor.js';
 import { ConversationIdParam } from './drop-in.dto.js';
 import { DropInService } from './drop-in.service.js';
 import { HostErrors, HostPendingApprovalDto } from './host-approvals.dto.js';
@@ -23,9 +22,8 @@ export class HostApprovalsController {
     summary: 'What waits for approval in a conversation, as the reference host answers it',
   })
   @HostHeaders({ project: 'required' })
-  @UseInterceptors(ConditionalGet, RawJsonBody)
+  @AnswersIfChanged()
   @ApiOkResponse({ type: HostPendingApprovalDto })
-  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
   find(
     @Caller() caller: CallerOfRoute,
     @Param() { conversationId }: ConversationIdParam,

@@ -30,4 +30,4 @@ export class ConversationsUnreadableError extends ProblemError {
 }
 
 /** All that is read of a conversation. */
-const CONVERSATION_COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];
+export const CONVERSATION_COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];

@@ -1,10 +1,9 @@
-import { Controller, Get, Param, UseInterceptors } from '@nestjs/common';
-import { ApiNotModifiedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Param } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Caller, RequiresRole } from '../access/access.decorators.js';
 import type { Caller as CallerOfRoute } from '../access/principal.js';
-import { ConditionalGet } from '../http/conditional-get.interceptor.js';
+import { AnswersIfChanged } from '../http/conditional-get.interceptor.js';
 import { Problems } from '../http/problem.dto.js';
-import { RawJsonBody } from '../http/raw-json.interceptor.js';
 import { ConversationParams, PendingApprovalDto } from './pending-approvals.dto.js';
 import { PendingApprovalsService } from './pending-approvals.service.js';
 
@@ -19,9 +18,8 @@ export class PendingApprovalsController {
     operationId: 'getPendingApproval',
     summary: 'What waits for approval in a conversation; end users ask about their own',
   })
-  @UseInterceptors(ConditionalGet, RawJsonBody)
+  @AnswersIfChanged()
   @ApiOkResponse({ type: PendingApprovalDto })
-  @ApiNotModifiedResponse({ description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`' })
   @Problems()
   find(@Caller() caller: CallerOfRoute, @Param() conversation: ConversationParams): Promise<PendingApprovalDto> {
     return this.approvals.find(caller, conversation);

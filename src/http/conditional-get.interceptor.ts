@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto';
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import {
+  applyDecorators,
+  type CallHandler,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ApiNotModifiedResponse } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { map, type Observable } from 'rxjs';
+import { RawJsonBody } from './raw-json.interceptor.js';
 
 /**
  * Gives the answer a tag, and answers 304 without a body to whoever brings that tag in `If-None-Match`.
@@ -27,6 +36,15 @@ export class ConditionalGet implements NestInterceptor {
     );
   }
 }
+
+/** For a route that is polled: answers 304 as `ConditionalGet` does, and stored JSON as it is. */
+export const AnswersIfChanged = () =>
+  applyDecorators(
+    UseInterceptors(ConditionalGet, RawJsonBody),
+    ApiNotModifiedResponse({
+      description: 'Nothing has changed since the answer whose `ETag` came in `If-None-Match`',
+    }),
+  );
 
 function isAmong(tags: string, tag: string): boolean {
   return tags.split(',').some((given) => given.trim() === tag);

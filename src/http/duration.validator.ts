@@ -1,12 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { ValidateBy } from 'class-validator';
-import { type Duration, milliseconds, parseDuration } from '../config/duration.js';
+import { type Duration, MAX_TIMEOUT, MIN_TIMEOUT, wholeSeconds, wholeSecondsAllowed } from '../config/duration.js';
 import { MayBeLeftOut } from './input.validators.js';
-
-/** What a timeout may be, too. */
-const MIN: Duration = '1s';
-const MAX: Duration = '3650d';
 
 /** For the document: whatever it matches is allowed. */
 const PATTERN = '^([1-9][0-9]{0,7}s|[1-9][0-9]{0,5}m|[1-9][0-9]{0,3}h|[1-9][0-9]{0,2}d)$';
@@ -19,13 +15,10 @@ export const IsDurationInQuery = (described: { description: string; example: Dur
     ValidateBy({
       name: 'isDuration',
       validator: {
-        validate: (value: unknown) => typeof value === 'string' && isAllowed(parseDuration(value)),
+        validate: (value: unknown) =>
+          typeof value === 'string' && wholeSeconds(value, MIN_TIMEOUT, MAX_TIMEOUT) !== undefined,
         defaultMessage: (found) =>
-          `must be a duration of whole seconds from ${MIN} to ${MAX}, such as 90s, 30m or 2h, not ${JSON.stringify(found?.value)?.slice(0, 60)}`,
+          `must be ${wholeSecondsAllowed(MIN_TIMEOUT, MAX_TIMEOUT)}, not ${JSON.stringify(found?.value)?.slice(0, 60)}`,
       },
     }),
   );
-
-function isAllowed(ms: number | undefined): boolean {
-  return ms !== undefined && ms % 1000 === 0 && ms >= milliseconds(MIN) && ms <= milliseconds(MAX);
-}

@@ -1,7 +1,8 @@
 import { type ArgumentMetadata, Injectable, SetMetadata, type ValidationError, ValidationPipe } from '@nestjs/common';
+import { membersOf } from '../config/nearest-name.js';
 import { isNestedTooDeeply, MAX_NESTING } from './nesting.js';
 import { type InputFault, InvalidInputError } from './problem.error.js';
-import { membersOf, unknownName } from './unknown-names.js';
+import { unknownName } from './unknown-names.js';
 
 /** Names that class-transformer passes over in silence, because they could reach a prototype. */
 const PASSED_OVER = ['__proto__', 'constructor', 'prototype'];

@@ -1,4 +1,3 @@
-import { getMetadataStorage } from 'class-validator';
 import { nearestName } from '../config/nearest-name.js';
 
 /** What is said of a member or parameter that nothing reads: which one was probably meant, and which there are. */
@@ -9,17 +8,4 @@ export function unknownName(name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
   const hint = nearest === undefined ? 'known' : `did you mean "${nearest}"? Known`;
   return `is not known here; ${hint}: ${known.join(', ')}`;
-}
-
-/** The members of a DTO, inherited ones included. */
-export function membersOf(dto: unknown): string[] {
-  return typeof dto === 'function'
-    ? [
-        ...new Set(
-          getMetadataStorage()
-            .getTargetValidationMetadatas(dto, '', false, false)
-            .map(({ propertyName }) => propertyName),
-        ),
-      ]
-    : [];
 }

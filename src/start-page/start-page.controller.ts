@@ -11,7 +11,7 @@ import {
 import type { Request, Response } from 'express';
 import { OpenToAll } from '../access/access.decorators.js';
 import { Configuration } from '../config/configuration.js';
-import { lapseVersion } from '../config/version.js';
+import { LAPSE_VERSION } from '../config/version.js';
 import { OpenProblems } from '../http/problem.dto.js';
 import { startPageHtml } from './start-page.html.js';
 
@@ -54,7 +54,7 @@ export class StartPageController {
     const { docs } = this.configuration;
     const page = {
       name: 'Lapse',
-      version: lapseVersion(),
+      version: LAPSE_VERSION,
       description: 'Times out workflow executions that waited too long for approval',
       docs: docs ? '/docs' : null,
       openapi: docs ? '/openapi.json' : null,

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, ApiSchema } from '@nestjs/swagger';
 import { IsBoolean } from 'class-validator';
+import { MAX_TIMEOUT, milliseconds } from '../config/duration.js';
 import { OptionalForeignId } from '../http/foreign-id.js';
 import {
   IsMoment,
@@ -22,7 +23,7 @@ import {
 import { SweepDto } from './sweep-answer.js';
 
 /** Ten years: far beyond any timeout, and far from what a timestamp can't hold. */
-const LONGEST_TIMEOUT_SECONDS = 315_360_000;
+const LONGEST_TIMEOUT_SECONDS = milliseconds(MAX_TIMEOUT) / 1000;
 /** What an integer column of PostgreSQL holds. */
 const LARGEST_COUNT = 2_147_483_647;
 

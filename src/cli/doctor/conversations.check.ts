@@ -1,13 +1,13 @@
 import { messageOf } from '../../database/database.errors.js';
 import { queryOnce } from '../../database/short-transaction.js';
 import { INSUFFICIENT_PRIVILEGE, sqlStateOf } from '../../database/sql-state.js';
+import { CONVERSATION_COLUMNS } from '../../executions/executions.errors.js';
 import { textFaultsOf } from '../../executions/watched-table-layout.js';
 import type { Check } from './check.js';
 import { ok, warn } from './finding.js';
 import { WILL_BE_CREATED } from './watched-table.check.js';
 
 const LIMITS = { statementTimeout: 5_000, lockTimeout: 1_000 };
-const COLUMNS = ['tenant_id', 'project_id', 'id', 'user_id'];
 
 /** Pending approvals need it, and executions that are searched by `userId`: everything else works without. */
 const WITHOUT = 'pending approvals, and executions by "userId", are answered with 503';
@@ -19,8 +19,9 @@ export const conversationsCheck: Check = {
   async look({ configuration, dataSource }) {
     const table = `"${configuration.watchedSchema}".conversations`;
     try {
-      await queryOnce(dataSource, LIMITS, `SELECT ${COLUMNS.join(', ')} FROM ${table} LIMIT 0`);
-      const faults = (await textFaultsOf(dataSource, configuration.watchedSchema, 'conversations', COLUMNS)) ?? [];
+      await queryOnce(dataSource, LIMITS, `SELECT ${CONVERSATION_COLUMNS.join(', ')} FROM ${table} LIMIT 0`);
+      const faults =
+        (await textFaultsOf(dataSource, configuration.watchedSchema, 'conversations', CONVERSATION_COLUMNS)) ?? [];
       return faults.length === 0
         ? ok(`${table} can be read`)
         : warn(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ExecutionDto, ListExecutionsQuery } from '../../executions/executions.dto.js';
 import { ageOf, orDash } from './cells.js';
-import { addListCommand, TENANT } from './list-command.js';
+import { AGENT, addListCommand, PROJECT, TENANT } from './list-command.js';
 
 const HELP = `
 Those that wait, longest first, unless --status or --id is given. "For" is how long an execution has been suspended; of one
@@ -26,8 +26,8 @@ export function addExecutionsCommand(lapse: Command): void {
     filters: [
       { field: 'id', flags: '--id <id>', description: 'those with this id, in whichever tenant and project' },
       TENANT,
-      { field: 'projectId', flags: '--project <id>', description: 'only those of this project' },
-      { field: 'agentId', flags: '--agent <id>', description: 'only those of this agent' },
+      PROJECT,
+      AGENT,
       { field: 'conversationId', flags: '--conversation <id>', description: 'only those of this conversation' },
       { field: 'userId', flags: '--user <id>', description: "only those of this end user's conversations" },
       { field: 'toolName', flags: '--tool <name>', description: 'only those that wait for this tool' },
@@ -46,7 +46,7 @@ export function addExecutionsCommand(lapse: Command): void {
       const { ExecutionNotFoundError } = await import('../../executions/executions.errors.js');
       return {
         query: ListExecutionsQuery,
-        page: (app, caller, query) => app.get(ExecutionsService, { strict: false }).list(caller, query),
+        service: ExecutionsService,
         whole: async (app, { scope }, item) => {
           if (!isPartial(item)) {
             return item;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { FailureDto, ListFailuresQuery } from '../../sweeps/failures.dto.js';
 import { timeOf } from './cells.js';
-import { addListCommand, TENANT } from './list-command.js';
+import { addListCommand, PROJECT, TENANT } from './list-command.js';
 
 const HELP = `
 Longest failing first. Times are in UTC. No sweep touches an execution before its next try; the pause doubles from one
@@ -20,7 +20,7 @@ export function addFailuresCommand(lapse: Command): void {
     help: HELP,
     filters: [
       TENANT,
-      { field: 'projectId', flags: '--project <id>', description: 'only those of this project' },
+      PROJECT,
       { field: 'sweepId', flags: '--sweep <id>', description: 'only those that this sweep was the last to try' },
     ],
     load: async () => {
@@ -28,7 +28,7 @@ export function addFailuresCommand(lapse: Command): void {
       const { FailuresService } = await import('../../sweeps/failures.service.js');
       return {
         query: ListFailuresQuery,
-        page: (app, caller, query) => app.get(FailuresService, { strict: false }).list(caller, query),
+        service: FailuresService,
       };
     },
     columns: ['Tenant', 'Project', { name: 'Execution', kept: true }, 'Tries', 'Next try', 'Why'],

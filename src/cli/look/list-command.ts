@@ -1,4 +1,4 @@
-import type { INestApplicationContext } from '@nestjs/common';
+import type { INestApplicationContext, Type } from '@nestjs/common';
 import type { ClassConstructor } from 'class-transformer';
 import { type Command, Option } from 'commander';
 import type { Caller } from '../../access/principal.js';
@@ -42,7 +42,8 @@ export interface ListCommand<Query extends PageQuery, Item extends object> {
 
 export interface ListSource<Query, Item> {
   query: ClassConstructor<Query>;
-  page(app: INestApplicationContext, caller: Caller, query: Query): Promise<Page<Item>>;
+  /** The service that answers the list of the API. */
+  service: Type<{ list(caller: Caller, query: Query): Promise<Page<Item>> }>;
   /** The whole of an item of which a list has only the beginning. */
   whole?(app: INestApplicationContext, caller: Caller, item: Item): Promise<Item>;
 }
@@ -50,6 +51,12 @@ export interface ListSource<Query, Item> {
 type Options = ViewOptions & Record<string, unknown>;
 
 export const TENANT: Filter = { field: 'tenantId', flags: '--tenant <id>', description: 'only those of this tenant' };
+export const PROJECT: Filter = {
+  field: 'projectId',
+  flags: '--project <id>',
+  description: 'only those of this project',
+};
+export const AGENT: Filter = { field: 'agentId', flags: '--agent <id>', description: 'only those of this agent' };
 
 export function addListCommand<Query extends PageQuery, Item extends object>(
   lapse: Command,
@@ -84,9 +91,10 @@ async function lookAtList<Query extends PageQuery, Item extends object>(
   const { cliCaller } = await import('../cli-caller.js');
   const { throwWithOptionNames } = await import('../options.js');
   const app = await openApplication(run);
+  const service = app.get(source.service, { strict: false });
   const caller = cliCaller(undefined, query.tenantId);
   return show(run, list.name, options, async () => {
-    const found = await collect(limit, (page) => source.page(app, caller, { ...query, ...page })).catch((error) =>
+    const found = await collect(limit, (page) => service.list(caller, { ...query, ...page })).catch((error) =>
       throwWithOptionNames(error, query, names),
     );
     if (options.json && source.whole) {

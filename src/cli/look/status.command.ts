@@ -5,7 +5,8 @@ import { show, type ViewOptions } from './view.js';
 
 const HELP = `
 "ok", "warn" (Lapse works, and something is to be known or done) and "FAIL" mean what they mean in "lapse doctor", which
-looks closer at how Lapse is installed. docs/runbook.md says what to do at each symptom. Times are in UTC. What can't be read just now says why, and the rest is shown.
+looks closer at how Lapse is installed. docs/runbook.md says what to do at each symptom. Times are in UTC. What can't be
+read just now says why, and the rest is shown.
 
 Examples:
   $ lapse status --watch

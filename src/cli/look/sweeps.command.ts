@@ -53,7 +53,7 @@ export function addSweepsCommand(lapse: Command): void {
       const { SweepsService } = await import('../../sweeps/sweeps.service.js');
       return {
         query: ListSweepsQuery,
-        page: (app, caller, query) => app.get(SweepsService, { strict: false }).list(caller, query),
+        service: SweepsService,
       };
     },
     columns: SWEEP_COLUMNS,

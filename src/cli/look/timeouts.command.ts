@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ListTimeoutsQuery, TimeoutDto } from '../../timeouts/timeouts.dto.js';
 import { orDash, timeOf } from './cells.js';
-import { addListCommand, TENANT } from './list-command.js';
+import { AGENT, addListCommand, PROJECT, TENANT } from './list-command.js';
 
 const HELP = `
 Newest first. Times are in UTC. "Since" is what became of the execution after its timeout: reopened by an operator, or seen
@@ -21,8 +21,8 @@ export function addTimeoutsCommand(lapse: Command): void {
     help: HELP,
     filters: [
       TENANT,
-      { field: 'projectId', flags: '--project <id>', description: 'only those of this project' },
-      { field: 'agentId', flags: '--agent <id>', description: 'only those of this agent' },
+      PROJECT,
+      AGENT,
       { field: 'executionId', flags: '--execution <id>', description: 'only those of executions with this id' },
       { field: 'toolName', flags: '--tool <name>', description: 'only those that waited for this tool' },
       { field: 'resurrected', flags: '--resurrected', description: 'only those that came back by themselves' },
@@ -35,7 +35,7 @@ export function addTimeoutsCommand(lapse: Command): void {
       const { TimeoutsService } = await import('../../timeouts/timeouts.service.js');
       return {
         query: ListTimeoutsQuery,
-        page: (app, caller, query) => app.get(TimeoutsService, { strict: false }).list(caller, query),
+        service: TimeoutsService,
       };
     },
     columns: ['Timed out', 'Tenant', 'Project', { name: 'Execution', kept: true }, 'Tool', 'Since'],
